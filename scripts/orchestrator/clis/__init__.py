@@ -1,0 +1,1 @@
+"""One agent CLI each: build its command, read what it wrote; both pure."""

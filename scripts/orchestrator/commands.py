@@ -1,0 +1,394 @@
+"""The command line: one short function per command; the only place where an error becomes an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator import __version__
+from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.core.state import RunState
+    from orchestrator.edges.workspace import Workspace
+
+EXIT_CODES = """\b
+Exit codes:
+  0    all tasks completed (for a query: answered)
+  1    the run ended with failed, skipped, cancelled or not started tasks
+  2    bad usage or an invalid plan
+  3    waiting for a person: a blocked task
+  4    stopped at a limit of the run: budget, deadline
+  5    the environment: CLI missing, not logged in, no credit, disk full
+  6    another dispatcher holds this workspace
+  75   still running when `wait` timed out
+  130  interrupted
+"""
+STILL_RUNNING = 75
+PATIENCE = 10.0
+"""Seconds that `stop`, `retry` and `cancel` wait for a living dispatcher to take the order."""
+
+
+def main() -> int:
+    """Run the command line of this process; its exit status."""
+    try:
+        result = orchestrate(standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except OrchestratorError as error:
+        click.echo(f"orchestrate: {error}" if "\n" not in str(error) else str(error), err=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone; what was asked for may well have been done.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except OSError as error:
+        what = f"{error.filename}: " if error.filename else ""
+        problem = EnvironmentProblem(f"{what}{error.strerror or error}; nothing that was recorded is lost")
+        click.echo(f"orchestrate: {problem}", err=True)
+        return problem.exit_code
+
+
+@click.group(
+    epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, message="orchestrate %(version)s")
+@click.option(
+    "--workspace",
+    type=click.Path(path_type=Path),
+    help="Use this workspace instead of the nearest .orchestrator/.",
+)
+@click.pass_context
+def orchestrate(context: click.Context, workspace: Path | None) -> None:
+    """Run a plan of many tasks as parallel, judged, resumable workers.
+
+    init makes a plan to fill in, validate checks it, plan shows what it would do, run runs it or takes it up
+    again, status and wait tell how it goes, aggregate puts the results together.
+    """
+    context.obj = workspace
+
+
+def _workspace(context: click.Context) -> Workspace:
+    from orchestrator.edges.workspace import Workspace
+
+    return Workspace.find(context.obj, Path.cwd())
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+ascii_option = click.option("--ascii", "ascii_only", is_flag=True, help="No icons.")
+plan_argument = click.argument("plan", required=False, type=click.Path(path_type=Path))
+
+
+@orchestrate.command()
+@click.argument("request", required=False)
+@click.option(
+    "--from", "master", type=click.Path(path_type=Path), help="Read the task table of a master plan."
+)
+@click.option("--new", is_flag=True, help="Archive an unfinished run.")
+@click.pass_context
+def init(context: click.Context, request: str | None, master: Path | None, new: bool) -> int:
+    """Make the workspace and a commented plan.yaml for REQUEST."""
+    from orchestrator import runs
+    from orchestrator.edges.masterplan import plan_from_master, starter_plan
+    from orchestrator.edges.planfile import read_text
+    from orchestrator.edges.workspace import write_whole
+
+    if (request is None) == (master is None):
+        raise UsageError("say what the plan is for: `init REQUEST`, or `init --from MASTER_PLAN.md`")
+    text = plan_from_master(read_text(master), str(master)) if master else starter_plan(request or "")
+    workspace = _workspace(context)
+    with runs.held(workspace):
+        state, _ = runs.load(workspace)
+        if (runs.unfinished(state) or (workspace.plan_file.exists() and not state.run)) and not new:
+            what = (
+                f"run {state.run} is unfinished" if state.run else f"{workspace.plan_file} is there already"
+            )
+            raise UsageError(f"{what}; `init --new` archives it and begins anew")
+        if state.run or workspace.plan_file.exists():
+            click.echo(f"archived to {workspace.archive_run(state.run)}", err=True)
+        write_whole(workspace.plan_file, text)
+    click.echo(str(workspace.plan_file))
+    click.echo("Fill in the tasks, then: orchestrate plan", err=True)
+    return 0
+
+
+@orchestrate.command()
+@plan_argument
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of a plan instead.")
+@json_option
+@click.pass_context
+def validate(context: click.Context, plan: Path | None, schema: bool, as_json: bool) -> int:
+    """Check PLAN (default: the workspace's plan.yaml) and report every problem at once."""
+    from orchestrator.edges import planfile
+    from orchestrator.errors import PlanError
+
+    if schema:
+        _print_json(planfile.schema())
+        return 0
+    path = plan or _workspace(context).plan_file
+    try:
+        found = planfile.read_plan(path)
+    except PlanError as error:
+        if not as_json:
+            raise
+        _print_json({"valid": False, "problems": error.problems})
+        return error.exit_code
+    if as_json:
+        _print_json({"valid": True, "problems": [], "tasks": len(found.tasks)})
+    else:
+        click.echo(f"{path}: valid, {len(found.tasks)} tasks")
+    return 0
+
+
+@orchestrate.command("plan")
+@plan_argument
+@json_option
+@ascii_option
+@click.pass_context
+def plan_command(context: click.Context, plan: Path | None, as_json: bool, ascii_only: bool) -> int:
+    """Show what PLAN would do, and render master_plan.md and agent_tasks/. Spends nothing."""
+    from orchestrator import planning
+
+    return planning.show(_workspace(context), plan, Path.cwd(), as_json, ascii_only)
+
+
+@orchestrate.command()
+@plan_argument
+@click.option(
+    "--parallelism", type=click.IntRange(1), help="Attempts running at once, instead of the plan's limit."
+)
+@click.option("--budget", type=click.FloatRange(0, min_open=True), help="USD, instead of the plan's limit.")
+@click.option("--new", is_flag=True, help="Archive the run in the workspace and begin another.")
+@click.option("--retry-failed", is_flag=True, help="Give failed and blocked tasks fresh attempts.")
+@click.option("--dry-run", is_flag=True, help="Print the command lines and run nothing.")
+@click.option("--detach", is_flag=True, help="Return once the run has begun; it outlives the terminal.")
+@click.option("--watch", is_flag=True, help="Show the live table; with --detach, leaving it ends nothing.")
+@click.option("--allow-bypass", is_flag=True, help="Let the plan's bypassPermissions stand.")
+@click.option("--claude", "program", metavar="PATH", help="The claude program.")
+@json_option
+@click.pass_context
+def run(
+    context: click.Context, plan: Path | None, dry_run: bool, detach: bool, watch: bool, **options: Any
+) -> int:
+    """Run PLAN (default: the workspace's plan.yaml), or take it up where it was left."""
+    from orchestrator import running
+
+    as_json, program = options.pop("as_json"), options.pop("program")
+    asked = running.Asked(
+        plan=plan, options=running.Options(claude=program, **options), as_json=as_json, watch=watch
+    )
+    workspace = _workspace(context)
+    if dry_run:
+        return running.dry_run(workspace, asked, Path.cwd())
+    if not detach:
+        return running.run(workspace, asked, Path.cwd())
+    status = running.detached(workspace, asked, Path.cwd())
+    return running.watch(workspace, ascii_only=False) if watch and not status else status
+
+
+@orchestrate.command()
+@click.option("--timeout", help="Give up after this duration (30s, 10m), with exit code 75.")
+@json_option
+@click.pass_context
+def wait(context: click.Context, timeout: str | None, as_json: bool) -> int:
+    """Wait until the run has ended or needs a person; its exit code."""
+    from orchestrator.following import LOOK, Follower
+
+    workspace = _workspace(context)
+    until = None if timeout is None else time.monotonic() + _seconds(timeout)
+    follower = Follower(workspace)
+    while True:
+        alive = follower.look()
+        state = follower.state
+        status = _waited(state, alive)
+        if status is None and until is not None and time.monotonic() >= until:
+            status = STILL_RUNNING
+        if status is not None:
+            _report_wait(workspace, state, alive, status, as_json)
+            return status
+        time.sleep(LOOK)
+
+
+def _waited(state: RunState, alive: int | None) -> int | None:
+    if state.finished is not None:
+        return state.finished.exit
+    if alive is None:
+        return 130 if state.run else 2
+    return 3 if state.tally["blocked"] else None
+
+
+def _report_wait(
+    workspace: Workspace, state: RunState, alive: int | None, status: int, as_json: bool
+) -> None:
+    from orchestrator import progress
+
+    if as_json:
+        _print_json(progress.document(state, alive, datetime.now(UTC)))
+    elif status == 2:
+        raise UsageError("nothing has been run here yet; begin with: orchestrate run")
+    elif status == 130 and state.finished is None:
+        click.echo(f"the dispatcher of run {state.run} is gone; go on with: orchestrate run")
+    elif status == STILL_RUNNING:
+        click.echo(progress.summary(state))
+    else:
+        click.echo("\n".join(progress.ending(state, workspace, "orchestrate")))
+
+
+@orchestrate.command()
+@click.option("--watch", is_flag=True, help="Stay, and show changes as they come.")
+@json_option
+@ascii_option
+@click.pass_context
+def status(context: click.Context, watch: bool, as_json: bool, ascii_only: bool) -> int:
+    """Show where the run stands. Reads only; safe at any time."""
+    from orchestrator import progress
+    from orchestrator.edges import journal
+    from orchestrator.edges.workspace import explained
+
+    workspace = _workspace(context)
+    if watch and not as_json:
+        from orchestrator import running
+
+        return running.watch(workspace, ascii_only)
+    with explained(f"cannot read {workspace.journal}"):
+        alive = journal.holder(workspace.lock_file)
+        state = journal.load(workspace.journal)
+    now = datetime.now(UTC)
+    if as_json:
+        _print_json(progress.document(state, alive, now))
+    else:
+        click.echo("\n".join(progress.status_lines(state, alive, now, ascii_only or not _shows_icons())))
+    return 0
+
+
+@orchestrate.command()
+@click.argument("task", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Stay, and show what comes.")
+@json_option
+@click.pass_context
+def log(context: click.Context, task: str | None, follow: bool, as_json: bool) -> int:
+    """Show the journal, or what one TASK's worker wrote, for people."""
+    from orchestrator import following
+
+    workspace = _workspace(context)
+    if task is None:
+        following.show_journal(workspace, follow, as_json)
+    else:
+        following.show_task(workspace, task, follow)
+    return 0
+
+
+@orchestrate.command()
+@click.option("--after-running", is_flag=True, help="Let running tasks finish; launch nothing more.")
+@click.pass_context
+def stop(context: click.Context, after_running: bool) -> int:
+    """Stop the run, from any terminal. What was running can go on with the next `run`."""
+    from orchestrator import running
+    from orchestrator.edges.inbox import Order
+
+    return running.order(_workspace(context), [Order("stop", after_running=after_running)], PATIENCE)
+
+
+@orchestrate.command()
+@click.argument("tasks", nargs=-1)
+@click.option("--failed", is_flag=True, help="All failed and blocked tasks.")
+@click.pass_context
+def retry(context: click.Context, tasks: tuple[str, ...], failed: bool) -> int:
+    """Give TASKS, and what depends on them, fresh attempts, from any terminal."""
+    from orchestrator import running
+    from orchestrator.edges.inbox import Order
+
+    if bool(tasks) == failed:
+        raise UsageError("name the tasks to retry, or say --failed")
+    workspace = _workspace(context)
+    names = running.retriable(workspace, tasks, failed)
+    if not names:
+        click.echo("nothing has failed")
+        return 0
+    return running.order(workspace, [Order("retry", name) for name in names], PATIENCE)
+
+
+@orchestrate.command()
+@click.argument("tasks", nargs=-1, required=True)
+@click.pass_context
+def cancel(context: click.Context, tasks: tuple[str, ...]) -> int:
+    """Cancel TASKS, from any terminal; what needs them is skipped."""
+    from orchestrator import running
+    from orchestrator.edges.inbox import Order
+
+    workspace = _workspace(context)
+    running.cancellable(workspace, tasks)
+    return running.order(workspace, [Order("cancel", name) for name in tasks], PATIENCE)
+
+
+@orchestrate.command()
+@click.option("--to", type=click.Path(path_type=Path), help="Write to this file instead of final_output.md.")
+@click.pass_context
+def aggregate(context: click.Context, to: Path | None) -> int:
+    """Put the results together in final_output.md."""
+    from orchestrator import running
+
+    path = running.aggregate(_workspace(context), to)
+    click.echo(str(path))
+    return 0
+
+
+@orchestrate.command()
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option("--cli", type=click.Choice(["shell", "claude"]), default="shell", show_default=True)
+@click.option("--claude", "program", metavar="PATH", help="The claude program.")
+@click.pass_context
+def demo(context: click.Context, folder: Path | None, cli: str, program: str | None) -> int:
+    """Analyse FOLDER (default: this repository) with a real plan: no account needed."""
+    from orchestrator import demonstration
+
+    return demonstration.run(context.obj, folder, cli, program, Path.cwd())
+
+
+@orchestrate.command()
+@click.option("--claude", "program", metavar="PATH", help="The claude program.")
+@json_option
+@click.pass_context
+def doctor(context: click.Context, program: str | None, as_json: bool) -> int:
+    """Check this machine and the workspace; every red line says what to do."""
+    from orchestrator import health
+
+    findings = health.examine(_workspace(context), program)
+    if as_json:
+        _print_json({"healthy": all(f.good for f in findings), "findings": findings})
+    else:
+        for finding in findings:
+            mark = "ok " if finding.good else "BAD"
+            click.echo(f"{mark} {finding.name}: {finding.text}")
+    return 0 if all(finding.good for finding in findings) else 5
+
+
+def _seconds(duration: str) -> float:
+    from orchestrator.core.plan import seconds
+
+    try:
+        return seconds(duration)
+    except ValueError as error:
+        raise UsageError(f"--timeout: {error}") from error
+
+
+def _print_json(value: Any) -> None:
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def _shows_icons() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"

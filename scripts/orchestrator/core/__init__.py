@@ -1,0 +1,1 @@
+"""Decisions: no clock, no file, no process, no randomness."""

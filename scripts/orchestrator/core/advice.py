@@ -1,0 +1,122 @@
+"""What a plan will be like to run, and whether running it in parallel pays at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import heappop, heappush
+
+from msgspec import Struct
+
+from orchestrator.core import graph
+from orchestrator.core.overlap import writes_overlap
+from orchestrator.core.plan import Plan
+
+FEWEST_TASKS = 3
+"""With fewer, the person who splits the work, starts it and reads the parts is slower than one worker."""
+
+CLOSE = 0.8
+"""A critical path of this share of all work leaves at most a quarter to gain, whatever the parallelism."""
+
+MOST_OVERLAPS = 20
+"""Pairs of overlapping `writes` that are named."""
+
+
+class Outlook(Struct, frozen=True):
+    """The shape of a plan; times in seconds, tasks by id."""
+
+    batches: list[list[str]]
+    critical_path: list[str]
+    critical_seconds: float
+    work_seconds: float
+    expected_seconds: float
+    overlaps: list[tuple[str, str]]
+    warnings: list[str]
+
+
+def outlook(plan: Plan, weights: Sequence[float], parallelism: int | None = None) -> Outlook:
+    """The outlook on running `plan`, whose tasks take `weights` seconds each."""
+    ids = [task.id for task in plan.tasks]
+    index = {name: i for i, name in enumerate(ids)}
+    edges = [[index[name] for name in (*task.needs, *task.after)] for task in plan.tasks]
+    depths = graph.batches(edges)
+    batches: list[list[str]] = [[] for _ in range(max(depths, default=-1) + 1)]
+    for i, depth in enumerate(depths):
+        batches[depth].append(ids[i])
+    path, length = graph.critical_path(edges, weights)
+    slots = parallelism or plan.limits.parallelism
+    expected = _makespan(edges, weights, slots)
+    work = sum(weights)
+    return Outlook(
+        batches,
+        [ids[i] for i in path],
+        length,
+        work,
+        expected,
+        _overlaps(plan),
+        list(_warnings(len(ids), length, work, expected, slots)),
+    )
+
+
+def _warnings(tasks: int, critical: float, work: float, expected: float, slots: int) -> list[str]:
+    found = []
+    if tasks < FEWEST_TASKS:
+        found.append(
+            f"only {tasks} task{'s' if tasks > 1 else ''}: doing it directly is quicker than orchestrating it"
+        )
+    elif work and critical >= CLOSE * work:
+        found.append(
+            f"parallel work does not pay: the critical path is {critical / work:.0%} of all work, "
+            "so the tasks run one after another whatever the parallelism"
+        )
+    if slots == 1 and tasks > 1:
+        found.append("parallelism is 1: nothing runs side by side")
+    elif work and tasks >= FEWEST_TASKS and expected > 1.5 * max(critical, work / slots):
+        found.append(
+            "the dependencies leave workers idle: the plan takes over half as long again as its work would"
+        )
+    return found
+
+
+def _makespan(edges: Sequence[Sequence[int]], weights: Sequence[float], slots: int) -> float:
+    """Seconds until the end of the plan, if the tasks take their weights: the scheduler's own order, played."""
+    dependents: list[list[int]] = [[] for _ in edges]
+    left = [len(before) for before in edges]
+    for i, before in enumerate(edges):
+        for other in before:
+            dependents[other].append(i)
+    remaining = graph.longest_remaining(dependents, weights)
+    ready: list[tuple[float, int]] = []
+    for i, count in enumerate(left):
+        if not count:
+            heappush(ready, (-remaining[i], i))
+    running: list[tuple[float, int]] = []
+    now = 0.0
+    while ready or running:
+        while ready and len(running) < slots:
+            i = heappop(ready)[1]
+            heappush(running, (now + weights[i], i))
+        now, done = heappop(running)
+        for i in dependents[done]:
+            left[i] -= 1
+            if not left[i]:
+                heappush(ready, (-remaining[i], i))
+    return now
+
+
+def _overlaps(plan: Plan) -> list[tuple[str, str]]:
+    """Tasks whose `writes` overlap and so never run at the same time; one pair for each two sets of globs."""
+    first: dict[tuple[str, ...], str] = {}
+    found: list[tuple[str, str]] = []
+    for task in plan.tasks:
+        if not task.writes:
+            continue
+        if task.writes in first:
+            found.append((first[task.writes], task.id))
+        elif len(found) < MOST_OVERLAPS:
+            found.extend(
+                (other, task.id) for globs, other in first.items() if writes_overlap(globs, task.writes)
+            )
+            first[task.writes] = task.id
+        if len(found) >= MOST_OVERLAPS:
+            break
+    return found[:MOST_OVERLAPS]

@@ -1,0 +1,103 @@
+"""What a worker is told about its task, and nothing about any other task but the results it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from orchestrator.core.excerpts import cut
+from orchestrator.core.plan import Plan
+from orchestrator.core.state import TaskState
+from orchestrator.core.tables import agent_name
+from orchestrator.core.text import clean, fenced, neutralised, one_line, quoted
+
+OPENING = (
+    "You are one of several workers that carry out the tasks of one plan; do your own task, and only that."
+)
+"""The beginning of every prompt: workers share a cached beginning so, and none begins with a `/command`."""
+
+INLINE_BYTES = 4096
+"""The largest result that stands in a prompt whole: a page; larger ones are read from their file."""
+
+
+class Need(Struct, frozen=True):
+    """One result that a task needs. `path` is as the worker sees it; `whole`: `summary` is the whole text."""
+
+    task: str
+    title: str
+    path: str
+    summary: str
+    whole: bool
+
+    @property
+    def there(self) -> bool:
+        """Whether there is a result already."""
+        return self.whole or bool(self.summary)
+
+
+def variables(plan: Plan, state: TaskState, needs: Sequence[Need]) -> dict[str, object]:
+    """What the templates for prompts and task files may use; all of it is harmless text."""
+    task = state.task
+    return {
+        "request": quoted(_prose(plan.request)),
+        "task": task.id,
+        "agent": agent_name(state.agent),
+        "title": _line(task.name),
+        "worker": _line(task.worker),
+        "cli": task.cli,
+        "description": _prose(task.description or task.name),
+        "inputs": [{"name": _line(name), "value": _value(text)} for name, text in task.inputs.items()],
+        "needs": [_need(need) for need in needs],
+        "steps": [_entry(step) for step in task.steps],
+        "expected_output": _prose(task.expected_output),
+        "constraints": [_entry(constraint) for constraint in task.constraints],
+        "artifacts": [_line(pattern, 1000) for pattern in task.artifacts],
+        "writes": [_line(pattern, 1000) for pattern in task.writes],
+        "verify": [_fence(command) for command in task.verify],
+        "run": fenced(clean(task.run), "sh"),
+        "output_schema": task.output_schema is not None,
+        "attempt": state.number,
+    }
+
+
+def _prose(text: str) -> str:
+    return neutralised(clean(text)).strip("\n")
+
+
+def _line(text: str, length: int = 200) -> str:
+    return neutralised(one_line(text, length))
+
+
+def _entry(text: str) -> str:
+    """A list item, its further lines indented."""
+    return _prose(text).replace("\n", "\n   ")
+
+
+def _fence(text: str) -> str:
+    return fenced(_prose(text))
+
+
+def _value(text: str) -> str:
+    """One line as it is, several as a fenced block on lines of their own."""
+    return f"\n\n{_fence(text)}\n" if "\n" in text.strip("\n") else f" {_prose(text)}"
+
+
+def _need(need: Need) -> dict[str, object]:
+    text, all_of_it = cut_to_bytes(clean(need.summary), INLINE_BYTES)
+    return {
+        "task": need.task,
+        "title": _line(need.title, 80),
+        "path": one_line(need.path, 4096),
+        "text": _fence(text) if text.strip() else "",
+        "whole": need.whole and all_of_it,
+        "there": need.there,
+    }
+
+
+def cut_to_bytes(text: str, size: int) -> tuple[str, bool]:
+    """The beginning of `text`, at most `size` bytes of UTF-8, and whether it is all of it."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= size:
+        return text, True
+    return cut(data[:size].decode("utf-8", "ignore"), size)[0], False

@@ -1,0 +1,141 @@
+"""What has happened, in the past tense: the lines of the journal.
+
+One tagged union; the tag is the class name. A reader ignores fields it does not know, so that fields can
+be added; a type, once written, is never changed.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Union
+
+import msgspec
+from msgspec import Struct
+
+from orchestrator.core.plan import Plan
+
+SUMMARY_CHARACTERS = 500
+"""How much of a result stands in the journal: enough to choose by, little enough to read 100,000 of."""
+
+
+class _Event(Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True, tag=True, tag_field="type"):
+    seq: int
+    time: datetime
+
+
+class RunStarted(_Event, tag=True):
+    """A run began; `pid` is its dispatcher's, `project` the folder its workers work in."""
+
+    run: str
+    project: str
+    pid: int
+    version: str
+
+
+class RunResumed(_Event, tag=True):
+    """Another dispatcher took the run over."""
+
+    pid: int
+    version: str
+
+
+class PlanAccepted(_Event, tag=True):
+    """The plan that holds from here on, whole."""
+
+    plan: Plan
+
+
+class AttemptStarted(_Event, tag=True):
+    """A launch is intended: written and synced before the process exists."""
+
+    task: str
+    attempt: int
+    cli: str
+    session: str | None = None
+
+
+class AttemptFinished(_Event, tag=True):
+    """An attempt was judged; its result file is on disk."""
+
+    task: str
+    attempt: int
+    outcome: str
+    reason: str = ""
+    exit: int | None = None
+    """Exit status of the process; negative: the signal that killed it; None: nobody saw it."""
+    seconds: float = 0.0
+    result: str = ""
+    """Hash of the result's text: what dependents were given."""
+    summary: str = ""
+    whole: bool = False
+    """Whether `summary` is the whole text of the result."""
+    cost_usd: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    model: str = ""
+    session: str | None = None
+    artifacts: tuple[str, ...] = ()
+    until: datetime | None = None
+    """When a usage limit resets."""
+    ordered: bool = False
+    """Interrupted because somebody said so, not because something broke."""
+
+
+class TaskBlocked(_Event, tag=True):
+    """A task needs a person."""
+
+    task: str
+    question: str
+
+
+class TaskSkipped(_Event, tag=True):
+    """A task will not run, for the reason given."""
+
+    task: str
+    reason: str
+
+
+class TaskCancelled(_Event, tag=True):
+    """Somebody cancelled a task; `order` names the file in the inbox that asked for it."""
+
+    task: str
+    order: str = ""
+
+
+class TaskRetried(_Event, tag=True):
+    """Somebody gave a task, and what depends on it, fresh attempts."""
+
+    task: str
+    order: str = ""
+
+
+class PlanVerified(_Event, tag=True):
+    """The commands for the whole plan were run at its end."""
+
+    passed: bool
+    reason: str = ""
+
+
+class RunFinished(_Event, tag=True):
+    """A dispatcher ended the run in good order, with this exit status."""
+
+    exit: int
+    reason: str
+
+
+Event = Union[  # noqa: UP007 - a union that msgspec can take at run time
+    RunStarted,
+    RunResumed,
+    PlanAccepted,
+    AttemptStarted,
+    AttemptFinished,
+    TaskBlocked,
+    TaskSkipped,
+    TaskCancelled,
+    TaskRetried,
+    PlanVerified,
+    RunFinished,
+]
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(Event).decode

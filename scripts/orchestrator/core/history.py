@@ -1,0 +1,196 @@
+"""What views show beyond the state: the last things that happened, and what went wrong and what followed.
+
+Memory is bounded and the work per event constant, but for an accepted plan, which is looked at once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from orchestrator.core.events import (
+    AttemptFinished,
+    AttemptStarted,
+    Event,
+    PlanAccepted,
+    PlanVerified,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    TaskBlocked,
+    TaskCancelled,
+    TaskRetried,
+    TaskSkipped,
+)
+from orchestrator.core.plan import Plan, Task
+from orchestrator.core.state import changes_work
+from orchestrator.core.text import duration
+from orchestrator.core.verdict import COUNTING, HALTING, what_follows
+
+LOG_ENTRIES = 200
+"""Entries of the execution log that are kept: a few screens; `orchestrate log` has them all."""
+
+FAILURES, SKIPS = 150, 50
+"""Errors that are kept. Skips have their own place: one failure can skip thousands, and must stay seen."""
+
+
+class LogEntry(NamedTuple):
+    """One thing that happened; `task` is empty where it concerns the run."""
+
+    time: datetime
+    task: str
+    text: str
+
+
+class ErrorEntry(NamedTuple):
+    """One thing that went wrong, and what was done about it; `task` is empty where it concerns the run."""
+
+    time: datetime
+    task: str
+    error: str
+    strategy: str
+
+
+class _Tries(NamedTuple):
+    used: int = 0
+    in_a_row: int = 0
+
+
+class History:
+    """The bounded memory that views need beyond the state; every event is noted once."""
+
+    def __init__(self) -> None:
+        self.noted = 0
+        self.failed = 0
+        self.skipped = 0
+        self._last: deque[Event] = deque(maxlen=LOG_ENTRIES)
+        self._failures: deque[tuple[int, ErrorEntry]] = deque(maxlen=FAILURES)
+        self._skips: deque[tuple[int, ErrorEntry]] = deque(maxlen=SKIPS)
+        self._plan: Plan | None = None
+        self._tasks: dict[str, Task] = {}
+        self._tries: dict[str, _Tries] = {}
+
+    def note(self, event: Event) -> None:
+        """Take one event in, after the state has accepted it."""
+        self.noted += 1
+        self._last.append(event)
+        if take := _NOTE.get(type(event)):
+            take(self, event)
+
+    def log(self) -> list[LogEntry]:
+        """The last things that happened, the oldest first; raw text."""
+        return [LogEntry(event.time, getattr(event, "task", ""), _told(event)) for event in self._last]
+
+    @property
+    def log_left_out(self) -> int:
+        """How many things happened before those that `log` tells."""
+        return self.noted - len(self._last)
+
+    def errors(self) -> list[ErrorEntry]:
+        """The last things that went wrong, the oldest first; raw text."""
+        return [
+            entry for _, entry in sorted((*self._failures, *self._skips), key=lambda numbered: numbered[0])
+        ]
+
+    @property
+    def errors_left_out(self) -> int:
+        """How many errors `errors` does not tell."""
+        return self.failed + self.skipped - len(self._failures) - len(self._skips)
+
+    def _accept(self, event: PlanAccepted) -> None:
+        asked_anew = self._plan is not None and self._plan.request != event.plan.request
+        known, self._plan = self._tasks, event.plan
+        self._tasks = {task.id: task for task in event.plan.tasks}
+        for name in list(self._tries):
+            new = self._tasks.get(name)
+            if new is None or changes_work(known[name], new, asked_anew):
+                del self._tries[name]
+
+    def _finish_attempt(self, event: AttemptFinished) -> None:
+        task = self._tasks.get(event.task)
+        if event.outcome == "success" or task is None:
+            self._tries.pop(event.task, None)
+            return
+        if event.ordered:
+            return
+        before = self._tries.get(event.task, _Tries())
+        used = before.used + (event.outcome in COUNTING)
+        then = what_follows(task, event.outcome, used, before.in_a_row, 0.0)
+        if then.fate == "again":
+            self._tries[event.task] = _Tries(used, 0 if then.counts else before.in_a_row + 1)
+        else:
+            self._tries.pop(event.task, None)
+        error = f"{event.outcome}: {event.reason}" if event.reason else event.outcome
+        self._fail(event, event.task, error, _strategy(task, event, then.fate, used))
+
+    def _block(self, event: TaskBlocked) -> None:
+        self._fail(event, event.task, f"blocked: {event.question}", "escalate: waits for a person")
+
+    def _skip(self, event: TaskSkipped) -> None:
+        self.skipped += 1
+        self._skips.append((event.seq, ErrorEntry(event.time, event.task, event.reason, "skip")))
+
+    def _forget(self, event: TaskRetried) -> None:
+        self._tries.pop(event.task, None)
+
+    def _verify(self, event: PlanVerified) -> None:
+        if not event.passed:
+            self._fail(event, "", f"verify of the plan: {event.reason}", "end the run as failed")
+
+    def _fail(self, event: Event, task: str, error: str, strategy: str) -> None:
+        self.failed += 1
+        self._failures.append((event.seq, ErrorEntry(event.time, task, error, strategy)))
+
+
+def _strategy(task: Task, event: AttemptFinished, fate: str, used: int) -> str:
+    if fate == "blocked":
+        return "escalate: waits for a person"
+    if fate == "failed":
+        return "stop the run" if task.on_failure == "stop" else "skip dependents"
+    if event.outcome in COUNTING:
+        model = task.fallback_model if used + 1 == task.attempts else None
+        return f"retry {used + 1} of {task.attempts}" + (f", with {model}" if model else "")
+    if event.outcome in HALTING:
+        return "launch nothing more, no attempt used"
+    if event.outcome == "interrupted":
+        return "continue, no attempt used"
+    until = f" until {event.until:%Y-%m-%d %H:%M} UTC" if event.until else ""
+    return f"wait{until}, no attempt used"
+
+
+_NOTE: dict[type, Any] = {
+    PlanAccepted: History._accept,
+    AttemptFinished: History._finish_attempt,
+    TaskBlocked: History._block,
+    TaskSkipped: History._skip,
+    TaskRetried: History._forget,
+    PlanVerified: History._verify,
+}
+
+
+def _told(event: Event) -> str:
+    match event:
+        case RunStarted():
+            return f"run {event.run} started by pid {event.pid}"
+        case RunResumed():
+            return f"run taken on by pid {event.pid}"
+        case PlanAccepted():
+            return f"plan of {len(event.plan.tasks)} tasks accepted"
+        case AttemptStarted():
+            return f"attempt {event.attempt} started ({event.cli})"
+        case AttemptFinished():
+            why = f": {event.reason}" if event.reason else ""
+            return f"attempt {event.attempt} ended after {duration(event.seconds)}, {event.outcome}{why}"
+        case TaskBlocked():
+            return f"blocked: {event.question}"
+        case TaskSkipped():
+            return f"skipped: {event.reason}"
+        case TaskCancelled():
+            return "cancelled"
+        case TaskRetried():
+            return "given fresh attempts"
+        case PlanVerified():
+            return "plan verified" if event.passed else f"plan not verified: {event.reason}"
+        case RunFinished():
+            return f"run ended with exit status {event.exit}: {event.reason}"

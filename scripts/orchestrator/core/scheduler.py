@@ -1,0 +1,282 @@
+"""What is wanted next: a pure function of plan, state and time, made incremental.
+
+Pending tasks wait in a heap: by priority, then by the longest estimated path to the end of the plan, then in
+plan order. Tasks with the same `writes` share a lane of which only the head stands in the heap, so that a
+thousand tasks that write one file cost no more than one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import heappop, heappush
+from statistics import median
+
+from msgspec import Struct
+
+from orchestrator.core.graph import longest_remaining
+from orchestrator.core.overlap import writes_overlap
+from orchestrator.core.plan import Plan, Task, seconds
+from orchestrator.core.state import DEAD, RunState, TaskState
+from orchestrator.core.verdict import BACKOFF_CEILING
+
+DEFAULT_SECONDS = {"claude": 300.0, "shell": 10.0, "session": 300.0}
+"""What a task is taken to need when nothing is known: what people give a worker, and a command."""
+
+
+class Launch(Struct, frozen=True):
+    """Start the next attempt of a task."""
+
+    task: str
+    attempt: int
+
+
+class Skip(Struct, frozen=True):
+    """Record that a task will not run."""
+
+    task: str
+    reason: str
+
+
+class Stop(Struct, frozen=True):
+    """Stop all that runs: a limit of the run was reached."""
+
+    reason: str
+
+
+class Verify(Struct, frozen=True):
+    """All tasks are completed: run the commands for the whole plan."""
+
+
+class Finish(Struct, frozen=True):
+    """Nothing is left to do: end the run with this exit status."""
+
+    exit: int
+    reason: str
+
+
+Action = Launch | Skip | Stop | Verify | Finish
+Rank = tuple[str, float, int]
+Lane = tuple[str, ...]
+
+
+class Learned(Struct, frozen=True):
+    """What earlier runs took: seconds by task id, and by (CLI, worker type)."""
+
+    tasks: Mapping[str, float] = {}
+    kinds: Mapping[tuple[str, str], Sequence[float]] = {}
+
+
+def learn(states: Iterable[RunState]) -> Learned:
+    """What the runs took, the newest first."""
+    tasks: dict[str, float] = {}
+    kinds: dict[tuple[str, str], list[float]] = {}
+    for task in (task for state in states for task in state.tasks):
+        if task.seconds is not None:
+            tasks.setdefault(task.task.id, task.seconds)
+            kinds.setdefault((task.task.cli, task.task.worker), []).append(task.seconds)
+    return Learned(tasks, kinds)
+
+
+def weights(plan: Plan, learned: Learned) -> list[float]:
+    """The seconds that each task is expected to take."""
+    typical = {kind: median(values) for kind, values in learned.kinds.items() if values}
+    return [_weight(task, learned.tasks, typical) for task in plan.tasks]
+
+
+def _weight(task: Task, own: Mapping[str, float], typical: Mapping[tuple[str, str], float]) -> float:
+    if task.estimate is not None:
+        return seconds(task.estimate)
+    known = own.get(task.id) or typical.get((task.cli, task.worker))
+    return known or DEFAULT_SECONDS[task.cli]
+
+
+_VERBS = {"failed": "failed", "skipped": "was skipped", "cancelled": "was cancelled"}
+
+
+class Scheduler:
+    """Decides over one `RunState`; reads it and never changes it but for its lists of news."""
+
+    def __init__(
+        self,
+        state: RunState,
+        learned: Learned | None = None,
+        parallelism: int | None = None,
+        budget: float | None = None,
+    ) -> None:
+        assert state.plan is not None
+        self.state = state
+        self.plan = state.plan
+        self.parallelism = parallelism or state.plan.limits.parallelism
+        self.budget = budget or state.plan.limits.budget_usd
+        self.weights = weights(state.plan, learned or Learned())
+        dependents = [[d.index for d in (*task.needed_by, *task.after_of)] for task in state.tasks]
+        self._remaining = longest_remaining(dependents, self.weights)
+        self._ready: list[tuple[Rank, int]] = []
+        self._later: list[tuple[float, int]] = []
+        self._lanes: dict[Lane, list[tuple[Rank, int]]] = {}
+        self._parked: dict[Lane, list[Lane]] = {}
+        self._between: set[int] = set()
+        self._busy = {t.index: t.task.writes for t in state.running.values() if t.task.writes}
+        state.opened[:] = [task for task in state.tasks if task.startable]
+        state.doomed[:] = [task for task in state.tasks if self._is_doomed(task)]
+
+    def decide(self, now: float, *, closing: bool = False) -> list[Action]:
+        """The actions wanted at `now` (seconds since the epoch); `closing`: launch nothing more."""
+        self._take_news(now)
+        if skips := self._skips():
+            return skips
+        if stop := self._limit(now):
+            return [Finish(4, stop)] if not self.state.running else [Stop(stop)]
+        if closing or self._shut():
+            return [] if self.state.running else [self._finish()]
+        launches = self._launches()
+        if launches or self.state.running or self._later:
+            return launches
+        if self.plan.verify and self._all_completed() and self.state.verified is None:
+            return [Verify()]
+        return [self._finish()]
+
+    def next_time(self) -> float | None:
+        """When something will be wanted without any news: the next retry or the deadline."""
+        times = [self._later[0][0]] if self._later else []
+        if (deadline := self.deadline()) is not None:
+            times.append(deadline)
+        return min(times, default=None)
+
+    def deadline(self) -> float | None:
+        """Seconds since the epoch: the plan's deadline, from when this dispatcher took the run on."""
+        if self.plan.limits.deadline is None or self.state.resumed is None:
+            return None
+        return self.state.resumed.timestamp() + seconds(self.plan.limits.deadline)
+
+    def remaining(self, task: TaskState) -> float:
+        """Seconds from the start of `task` to the end of the plan, if nothing but dependencies held it up."""
+        return self._remaining[task.index]
+
+    def _take_news(self, now: float) -> None:
+        for task in self.state.opened:
+            # A clock set back between two dispatchers must not turn a short wait into a long one.
+            usual = task.outcome == "usage limited" or task.retry_at - now <= BACKOFF_CEILING
+            if task.retry_at > now and usual:
+                heappush(self._later, (task.retry_at, task.index))
+                self._between.add(task.index)
+            else:
+                self._push(task)
+        self.state.opened.clear()
+        while self._later and self._later[0][0] <= now:
+            index = heappop(self._later)[1]
+            self._between.discard(index)
+            self._push(self.state.tasks[index])
+        for index in [i for i in self._busy if not self.state.tasks[i].running]:
+            self._leave(self._busy.pop(index))
+
+    def _rank(self, task: TaskState) -> Rank:
+        return (task.task.priority, -self._remaining[task.index], task.index)
+
+    def _push(self, task: TaskState) -> None:
+        if task.task.cli == "session" or not task.startable:
+            return
+        entry = (self._rank(task), task.index)
+        lane = task.task.writes
+        if not lane:
+            heappush(self._ready, entry)
+            return
+        waiting = self._lanes.setdefault(lane, [])
+        heappush(waiting, entry)
+        if waiting[0] is entry and lane not in self._busy.values():
+            heappush(self._ready, entry)
+
+    def _leave(self, lane: Lane) -> None:
+        """A lane is free again: its next task may go, and those of the lanes that it kept waiting."""
+        for freed in (lane, *self._parked.pop(lane, ())):
+            if waiting := self._lanes.get(freed):
+                heappush(self._ready, waiting[0])
+
+    def _skips(self) -> list[Action]:
+        found: dict[str, Action] = {}
+        for task in self.state.doomed:
+            if self._is_doomed(task):
+                found[task.task.id] = Skip(task.task.id, self._why_dead(task))
+        self.state.doomed.clear()
+        return list(found.values())
+
+    def _is_doomed(self, task: TaskState) -> bool:
+        return not task.mark and not task.running and any(n.mark in DEAD for n in self.state.needs_of(task))
+
+    def _why_dead(self, task: TaskState) -> str:
+        need = next(need for need in self.state.needs_of(task) if need.mark in DEAD)
+        return f"dependency failed: it needs {need.task.id}, which {_VERBS[need.mark or '']}"
+
+    def _limit(self, now: float) -> str:
+        deadline = self.deadline()
+        if deadline is not None and now >= deadline and not self._all_ended():
+            return f"the deadline of {self.plan.limits.deadline} has passed"
+        return ""
+
+    def _shut(self) -> bool:
+        return bool(self.state.halted or self.state.stoppers or self._spent())
+
+    def _spent(self) -> bool:
+        return self.budget is not None and self.state.cost_usd >= self.budget
+
+    def _launches(self) -> list[Action]:
+        launches: list[Action] = []
+        chosen: set[int] = set()
+        free = self.parallelism - len(self.state.running)
+        while self._ready and len(launches) < free:
+            task = self.state.tasks[heappop(self._ready)[1]]
+            if not task.startable or task.index in self._between:
+                self._pass_over(task)
+            elif task.index not in chosen and self._enter(task):
+                chosen.add(task.index)
+                launches.append(Launch(task.task.id, task.number + 1))
+        return launches
+
+    def _pass_over(self, task: TaskState) -> None:
+        """A stale entry, of a task cancelled meanwhile, say, must not hold up the lane behind it."""
+        waiting = self._lanes.get(task.task.writes)
+        if waiting and waiting[0][1] == task.index:
+            heappop(waiting)
+            if waiting:
+                heappush(self._ready, waiting[0])
+
+    def _enter(self, task: TaskState) -> bool:
+        """Take the task's lane if no running task writes there; else wait behind the one that does."""
+        lane = task.task.writes
+        if not lane:
+            return True
+        for busy in self._busy.values():
+            if busy == lane:
+                return False
+            if writes_overlap(busy, lane):
+                self._parked.setdefault(busy, []).append(lane)
+                return False
+        waiting = self._lanes[lane]
+        while waiting and waiting[0][1] != task.index:
+            heappop(waiting)
+        if waiting:
+            heappop(waiting)
+        self._busy[task.index] = lane
+        return True
+
+    def _all_completed(self) -> bool:
+        return self.state.tally["completed"] == len(self.state.tasks)
+
+    def _all_ended(self) -> bool:
+        return self.state.ended == len(self.state.tasks)
+
+    def _finish(self) -> Finish:
+        state = self.state
+        if self._all_completed():
+            verified = state.verified
+            return Finish(1, verified.reason) if verified and not verified.passed else Finish(0, "completed")
+        if state.halted:
+            return Finish(5, state.halted)
+        if self._spent():
+            return Finish(4, f"the budget of ${self.budget:.2f} is spent")
+        waits = [task for task in state.tasks if task.task.cli == "session" and task.startable]
+        if state.tally["blocked"] or waits:
+            return Finish(3, "waiting for a person")
+        if state.stoppers:
+            return Finish(1, f"stopped by the failure of {', '.join(sorted(state.stoppers))}")
+        return Finish(1, "not all tasks were completed")

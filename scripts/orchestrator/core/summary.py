@@ -1,0 +1,175 @@
+"""What a run came to: its figures, its timeline, and what a person can do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import Struct
+
+from orchestrator.core.excerpts import item
+from orchestrator.core.state import RunState, TaskState
+from orchestrator.core.text import clean, duration, fenced
+from orchestrator.core.verdict import cut
+
+BARS = 100
+"""Lines of the timeline; a person compares lengths on a few screens, not on twenty."""
+
+BAR_WIDTH = 50
+
+RETRIES = 50
+"""Recommendations that are spelled out one by one."""
+
+_STROKES = {"completed": "█", "running": "▒", "failed": "x", "blocked": "?"}
+
+
+class Totals(Struct, frozen=True):
+    """The figures of a run; times in seconds, as measured."""
+
+    counts: dict[str, int]
+    total: int
+    duration: float
+    """From the start of the run to its end; the time between two dispatchers included."""
+    work: float
+    """The sum over all attempts."""
+    places: int
+    """The parallelism of the plan, or more where more tasks were at work at once."""
+    cost_usd: float
+
+    @property
+    def efficiency(self) -> float | None:
+        """Work time as a share of duration times places; None where nothing ran."""
+        whole = self.duration * self.places
+        return self.work / whole if self.work and whole else None
+
+    @property
+    def unfinished(self) -> int:
+        """Tasks that have not come to an end."""
+        return sum(self.counts[status] for status in ("waiting", "pending", "running", "retrying"))
+
+
+def totals(state: RunState, now: datetime) -> Totals:
+    """The figures of the run as they are at `now`."""
+    assert state.plan is not None
+    end = state.finished.time if state.finished else now
+    running = sum(_seconds(task.attempt_at, now) for task in state.running.values())
+    return Totals(
+        counts=state.counts(),
+        total=len(state.tasks),
+        duration=_seconds(state.started, end),
+        work=sum(task.work for task in state.tasks) + running,
+        places=max(state.plan.limits.parallelism, _most_at_once(state.tasks, now)),
+        cost_usd=state.cost_usd,
+    )
+
+
+def _seconds(start: datetime | None, end: datetime) -> float:
+    return max((end - start).total_seconds(), 0.0) if start else 0.0
+
+
+def _span(task: TaskState, now: datetime) -> tuple[float, float] | None:
+    if task.started is None:
+        return None
+    end = now if task.running else task.ended or now
+    return task.started.timestamp(), max(end, task.started).timestamp()
+
+
+def _most_at_once(tasks: Sequence[TaskState], now: datetime) -> int:
+    # Attempts of one task never overlap, but the waits between them are in its span: only tasks with a single
+    # attempt tell for certain.
+    spans = [span for task in tasks if task.number == 1 and (span := _span(task, now))]
+    turns = sorted([(start, 1) for start, _ in spans] + [(end, -1) for _, end in spans])
+    most = current = 0
+    for _, turn in turns:
+        current += turn
+        most = max(most, current)
+    return most
+
+
+class Timeline(Struct, frozen=True):
+    """A drawing, and how many tasks it shows, leaves out for its size, and has no times for."""
+
+    drawing: str
+    shown: int
+    left_out: int
+    never_started: int
+    length: float
+    """Seconds from the left end of the axis to the right."""
+
+
+def timeline(state: RunState, now: datetime) -> Timeline:
+    """One bar per task on a common axis, by start; of more than BARS tasks those that took longest."""
+    spans = [(span, task) for task in state.tasks if (span := _span(task, now))]
+    longest = sorted(spans, key=lambda pair: pair[0][0] - pair[0][1])[:BARS]
+    drawn = sorted(longest, key=lambda pair: (pair[0], pair[1].index))
+    first = min((span[0] for span, _ in spans), default=0.0)
+    length = max((span[1] for span, _ in spans), default=0.0) - first
+    width = max((len(task.task.id) for _, task in drawn), default=0)
+    lines = []
+    for span, task in drawn:
+        bar = _bar(span, first, length, task.status)
+        lines.append(f"{clean(task.task.id):{width}} |{bar}| {duration(span[1] - span[0])}")
+    drawing = fenced("\n".join(lines) + "\n", "text") if lines else ""
+    return Timeline(drawing, len(drawn), len(spans) - len(drawn), len(state.tasks) - len(spans), length)
+
+
+def _bar(span: tuple[float, float], first: float, length: float, status: str) -> str:
+    scale = BAR_WIDTH / length if length else 0.0
+    begin = min(int((span[0] - first) * scale), BAR_WIDTH - 1)
+    end = max(min(round((span[1] - first) * scale), BAR_WIDTH), begin + 1)
+    return " " * begin + _STROKES.get(status, "-") * (end - begin) + " " * (BAR_WIDTH - end)
+
+
+def sinks(state: RunState) -> list[TaskState]:
+    """The tasks that nothing depends on, in dependency order: what the run was for."""
+    ends = [task for task in state.tasks if not task.needed_by and not task.after_of]
+    return sorted(ends, key=lambda task: task.position)
+
+
+def recommendations(state: RunState) -> list[str]:
+    """What to do next, as Markdown list items: facts, and the exact lines to type."""
+    found = [
+        line
+        for status in ("failed", "blocked", "cancelled", "completed")
+        for task in state.tasks
+        if task.mark == status and (line := _advice(task))
+    ]
+    more = [f"{len(found) - RETRIES} more: `orchestrate status` lists them."] if len(found) > RETRIES else []
+    return found[:RETRIES] + more + _about_run(state)
+
+
+def _advice(task: TaskState) -> str:
+    name, reason = task.task.id, item(cut(task.reason, 160))
+    retry = f"`orchestrate retry {name}` gives it, and what it held up, fresh attempts."
+    if task.mark == "failed":
+        return f"`{name}` failed ({task.outcome or 'unknown'}{_after(reason)}). {retry}"
+    if task.outcome == "denied" and task.mark == "blocked":
+        return (
+            f"`{name}` was not permitted to use what it asked for ({reason}). Add that to its `allow` in"
+            f" plan.yaml and type `orchestrate run`, or, if it should do without, `orchestrate retry {name}`."
+        )
+    if task.mark == "blocked":
+        return (
+            f"`{name}` waits for a person{_after(reason)}. Once that is settled: `orchestrate retry {name}`."
+        )
+    if task.mark == "cancelled":
+        return f"`{name}` was cancelled. {retry}"
+    return f"`{name}` was completed {reason}." if task.reason.startswith("although denied") else ""
+
+
+def _after(reason: str) -> str:
+    return f": {reason}" if reason else ""
+
+
+def _about_run(state: RunState) -> list[str]:
+    found = []
+    if state.verified and not state.verified.passed:
+        found.append(f"The checks of the whole plan did not pass: {item(state.verified.reason)}")
+    if state.halted:
+        found.append(f"The run was held up ({item(state.halted)}). When that is settled: `orchestrate run`.")
+    left = len(state.tasks) - state.ended - state.tally["blocked"]
+    if left and not state.running and not state.halted:
+        found.append(
+            f"{left} {'task has' if left == 1 else 'tasks have'} not run. To go on: `orchestrate run`."
+        )
+    return found

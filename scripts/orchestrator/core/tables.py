@@ -1,0 +1,171 @@
+"""What the master plan shows of a state, as words that are safe inside Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from orchestrator.core.excerpts import cell, mermaid_label, names
+from orchestrator.core.history import History
+from orchestrator.core.state import STATUSES, RunState, TaskState
+from orchestrator.core.text import clean, fenced, one_line
+
+MOST_ROWS = 1000
+"""Rows of a table that a person still scrolls through."""
+
+MOST_DRAWN = 100
+"""Tasks in one picture: beyond it Mermaid draws a tangle, slowly."""
+
+QUIET = frozenset(("waiting", "completed"))
+"""Statuses that are left out where there are too many rows: nobody has to look at them."""
+
+ICONS = {
+    "waiting": "⏸️",
+    "pending": "🟡",
+    "running": "🔵",
+    "retrying": "🔄",
+    "blocked": "✋",
+    "completed": "✅",
+    "failed": "❌",
+    "skipped": "⏭️",
+    "cancelled": "🚫",
+}
+
+ASCII_ICONS = {
+    "waiting": "[-]",
+    "pending": "[ ]",
+    "running": "[>]",
+    "retrying": "[~]",
+    "blocked": "[?]",
+    "completed": "[+]",
+    "failed": "[!]",
+    "skipped": "[/]",
+    "cancelled": "[x]",
+}
+
+Row = dict[str, object]
+
+
+def labelled(status: str, ascii_only: bool = False) -> str:
+    """A status with its icon."""
+    return f"{(ASCII_ICONS if ascii_only else ICONS)[status]} {status}"
+
+
+def agent_name(agent: int) -> str:
+    """`Agent-01`."""
+    return f"Agent-{agent:02d}"
+
+
+def clock(moment: datetime | None) -> str:
+    """A moment in UTC, to the second; a dash where there is none."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if moment else "–"
+
+
+def run_word(state: RunState) -> str:
+    """Where the run as a whole stands: one word, and how it ended where it has."""
+    if state.finished:
+        return f"ended with exit status {state.finished.exit}: {one_line(state.finished.reason)}"
+    if state.started is None:
+        return "planned"
+    return "running" if state.running else "under way"
+
+
+def shown(tasks: Sequence[TaskState]) -> list[TaskState]:
+    """The tasks that a table shows: all, or of too many those that somebody may have to look at."""
+    if len(tasks) <= MOST_ROWS:
+        return list(tasks)
+    return [task for task in tasks if task.status not in QUIET][:MOST_ROWS]
+
+
+def task_row(state: TaskState) -> Row:
+    """A row of the task table."""
+    task = state.task
+    return {
+        "task": cell(task.id),
+        "agent": agent_name(state.agent),
+        "title": cell(task.name, 80),
+        "worker": cell(task.worker, 40),
+        "needs": names(task.needs),
+        "after": names(task.after),
+        "expected_output": cell(task.expected_output, 120),
+    }
+
+
+def status_row(task: TaskState) -> Row:
+    """A row of the status table."""
+    return {
+        "task": cell(task.task.id),
+        "agent": agent_name(task.agent),
+        "status": labelled(task.status),
+        "start": clock(task.started),
+        "end": "–" if task.running else clock(task.ended),
+        "attempts": task.number,
+        "outcome": cell(why(task), 160),
+    }
+
+
+def why(task: TaskState) -> str:
+    """The last outcome and its reason; raw text."""
+    return ": ".join(part for part in (task.outcome, task.reason) if part)
+
+
+def progress(state: RunState, width: int = 30, ascii_only: bool = False) -> str:
+    """A bar, the share of tasks that have ended, and how many have each status."""
+    counts, total = state.counts(), max(len(state.tasks), 1)
+    done = sum(counts[status] for status in ("completed", "failed", "skipped", "cancelled"))
+    full, empty = ("#", ".") if ascii_only else ("█", "░")
+    filled = width * done // total
+    parts = ", ".join(f"{counts[status]} {status}" for status in reversed(STATUSES) if counts[status])
+    bar = full * filled + empty * (width - filled)
+    return f"[{bar}] {100 * done // total}% ({done} of {len(state.tasks)} ended: {parts or 'no tasks'})"
+
+
+def mermaid(state: RunState) -> str:
+    """The dependency graph as Mermaid, `after` dotted; empty where it has more than MOST_DRAWN tasks."""
+    if len(state.tasks) > MOST_DRAWN:
+        return ""
+    lines = ["flowchart LR"]
+    for task in state.tasks:
+        title = f" {task.task.title}" if task.task.title else ""
+        lines.append(f'    n{task.index}["{mermaid_label(task.task.id + title, 60)}"]:::{task.status}')
+    for task in state.tasks:
+        lines.extend(f"    n{task.index} --> n{other.index}" for other in task.needed_by)
+        lines.extend(f"    n{task.index} -.-> n{other.index}" for other in task.after_of)
+    used = {task.status for task in state.tasks}
+    lines.extend(f"    classDef {status} {style}" for status, style in _STYLES.items() if status in used)
+    return "\n".join(lines)
+
+
+_STYLES = {
+    "waiting": "fill:#eeeeee,stroke:#888888,color:#000000",
+    "pending": "fill:#fff3bf,stroke:#b08900,color:#000000",
+    "running": "fill:#a5d8ff,stroke:#1864ab,color:#000000",
+    "retrying": "fill:#d0bfff,stroke:#5f3dc4,color:#000000",
+    "blocked": "fill:#ffd8a8,stroke:#d9480f,color:#000000",
+    "completed": "fill:#b2f2bb,stroke:#2b8a3e,color:#000000",
+    "failed": "fill:#ffc9c9,stroke:#c92a2a,color:#000000",
+    "skipped": "fill:#ffffff,stroke:#888888,color:#000000",
+    "cancelled": "fill:#ced4da,stroke:#495057,color:#000000",
+}
+
+
+def error_rows(state: RunState, history: History) -> list[Row]:
+    """The rows of the error log, the oldest first."""
+    return [
+        {
+            "time": clock(entry.time),
+            "agent": agent_name(state.agents[entry.task]) if entry.task in state.agents else "–",
+            "task": cell(entry.task),
+            "error": cell(entry.error, 160),
+            "strategy": cell(entry.strategy, 100),
+        }
+        for entry in history.errors()
+    ]
+
+
+def log_block(history: History) -> str:
+    """The execution log as a fenced block."""
+    entries = history.log()
+    width = max((len(entry.task) for entry in entries), default=0)
+    lines = [f"{clock(e.time)}  {clean(e.task):{width}}  {one_line(e.text, 160)}".rstrip() for e in entries]
+    return fenced("\n".join(lines) + "\n", "text") if lines else ""

@@ -1,0 +1,67 @@
+"""What workers and people wrote, made harmless for the place where it is shown.
+
+Nothing here shortens or changes what a worker's files say; only views, prompts and terminals get this form.
+"""
+
+from __future__ import annotations
+
+import re
+
+# ECMA-48 control sequences (colours, cursor), operating system commands (titles, links), then single ones.
+_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_]?")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#&])")
+
+
+def clean(text: str) -> str:
+    """`text` without terminal escapes; other control and direction characters become U+FFFD."""
+    if text.isprintable():
+        return text
+    text = text.replace("\r\n", "\n")
+    return _CONTROLS.sub("\ufffd", _ESCAPES.sub("", text))
+
+
+def one_line(text: str, length: int = 200) -> str:
+    """The beginning of `text`, cleaned, on one line."""
+    line = " ".join(clean(text[: length * 8]).split())
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def markdown(text: str, length: int = 200) -> str:
+    """`text` as words inside a Markdown line or table cell: no structure comes of it."""
+    return _MARKDOWN.sub(r"\\\1", one_line(text, length))
+
+
+def fenced(text: str, info: str = "") -> str:
+    """`text` as a fenced block whose fence is longer than any in it."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    end = "" if text.endswith("\n") or not text else "\n"
+    return f"{fence}{info}\n{text}{end}{fence}"
+
+
+def quoted(text: str) -> str:
+    """`text` as a block quote: its headings, lists and unclosed fences stay inside."""
+    return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
+
+
+def neutralised(text: str) -> str:
+    """`text` for a prompt: the claude program expands neither `@file` nor a leading `/command` in it.
+
+    Both are expanded at the beginning of a word; a word joiner (U+2060) between the sign and the word stops it.
+    """
+    return (
+        re.sub(r"(^|\s)([@/])(?=\S)", "\\1\\2\u2060", text) if "@" in text or text.startswith("/") else text
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: `0.4s`, `12s`, `3m 05s`, `2h 07m`."""
+    if seconds < 10:
+        return f"{max(seconds, 0.0):.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"

@@ -1,0 +1,402 @@
+"""The loop: decide, record, act; then wait for what comes of it.
+
+Everything is recorded, and synced, before it is done. All events of one turn are written together, so that a
+busy run pays for one sync a turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from orchestrator.attempts import CHECK_OUTPUT, Attempt, Attempts, ProcessTable
+from orchestrator.core import verdict
+from orchestrator.core.events import (
+    AttemptFinished,
+    AttemptStarted,
+    Event,
+    PlanAccepted,
+    PlanVerified,
+    RunFinished,
+    TaskBlocked,
+    TaskCancelled,
+    TaskRetried,
+    TaskSkipped,
+)
+from orchestrator.core.scheduler import Finish, Launch, Learned, Scheduler, Skip, Stop, Verify
+from orchestrator.core.plan import Plan
+from orchestrator.core.state import RunState, TaskState, changes_work
+from orchestrator.core.verdict import Said
+from orchestrator.edges import artifacts, inbox, results
+from orchestrator.edges.inbox import Order
+from orchestrator.edges.processes import Ended
+from orchestrator.edges.workspace import Workspace
+from orchestrator.errors import ImpossibleEvent
+
+LOOK_FOR_ORDERS = 0.5
+"""Seconds between two looks at the inbox and at silent workers: two wake-ups a second cost next to nothing."""
+
+VIEW_INTERVAL = 0.5
+VIEW_SHARE = 0.05
+"""Views are refreshed at most twice a second and for at most a twentieth of the time."""
+
+PLAN_CHECK_SECONDS = 1800.0
+"""What one command of the plan's own `verify` may take: the default timeout of a task."""
+
+INTERRUPTED = 130
+
+
+class JournalFile(Protocol):
+    """What is needed of `edges.journal.Journal`."""
+
+    def append(self, written: Sequence[Event]) -> None: ...
+
+
+class Renderer(Protocol):
+    """What is needed of `edges.views.Views` while a run goes on."""
+
+    def refresh(self, state: RunState, now: datetime) -> None: ...
+
+
+class Dispatcher:
+    """One dispatcher of one run; it alone writes the journal while it lives.
+
+    Args:
+        clock: seconds since the epoch that go on steadily, whatever is done to the machine's clock.
+        listeners: called with each event once it is on disk.
+    """
+
+    def __init__(
+        self,
+        state: RunState,
+        journal: JournalFile,
+        workspace: Workspace,
+        processes: ProcessTable,
+        attempts: Attempts,
+        views: Renderer,
+        clock: Callable[[], float],
+        listeners: Sequence[Callable[[Event], None]] = (),
+        learned: Learned | None = None,
+        parallelism: int | None = None,
+        budget: float | None = None,
+    ) -> None:
+        self.state = state
+        self._journal = journal
+        self._workspace = workspace
+        self._processes = processes
+        self._attempts = attempts
+        self._views = views
+        self._clock = clock
+        self._listeners = listeners
+        self._bounds = (learned, parallelism, budget)
+        self._scheduler = Scheduler(state, *self._bounds) if state.plan else None
+        self._unwritten: list[Event] = []
+        self._taken: list[Order] = []
+        self._launching: list[TaskState] = []
+        self._closing = False
+        self._stopping = ""
+        self._signals = 0
+        self._signals_seen = 0
+        self._orders_at = 0.0
+        self._views_at = 0.0
+        self._plan_checks: list[verdict.Check] | None = None
+        self._plan_check_until = 0.0
+        self._exit: int | None = None
+        self.each_turn: Callable[[], None] | None = None
+
+    def interrupt(self) -> None:
+        """Somebody wants the run to stop: once with a grace, a second time at once. Safe in a signal handler."""
+        self._signals += 1
+
+    def run(self) -> int:
+        """Run until nothing is left to do; the exit status of the run.
+
+        Raises:
+            OSError: the disk is full or failing. Workers go on; the next run takes them over.
+        """
+        self.recover()
+        while self._exit is None:
+            self._heed_signals()
+            self._take_orders()
+            self._decide()
+            self.commit()
+            self._launch()
+            if self._exit is None:
+                self._wait()
+                self._refresh()
+        return self._exit
+
+    def recover(self) -> None:
+        """Adopt the workers of an earlier dispatcher that still live, harvest those that have ended."""
+        for task in list(self.state.running.values()):
+            if over := self._attempts.recover(task):
+                self._land(over)
+        self.commit()
+
+    def steer(self) -> None:
+        """Take orders in without running anything: for `stop`, `retry`, `cancel` where no dispatcher lives."""
+        self.recover()
+        self._take_orders()
+        self.commit()
+        self._let_stopped_end()
+
+    def accept(self, plan: Plan) -> None:
+        """Go on with another plan. Workers that live from before go on too, unless it changes their tasks."""
+        self.recover()
+        asked_anew = self.state.plan is not None and self.state.plan.request != plan.request
+        coming = {task.id: task for task in plan.tasks}
+        for attempt in list(self._attempts.running.values()):
+            old = attempt.task.task
+            if old.id not in coming or changes_work(old, coming[old.id], asked_anew):
+                self._attempts.stop(attempt, "interrupted")
+        self._let_stopped_end()
+        self.record(PlanAccepted(**self.stamp(), plan=plan))
+        self._scheduler = Scheduler(self.state, *self._bounds)
+        self.commit()
+
+    def _let_stopped_end(self) -> None:
+        while any(attempt.stopped for attempt in self._attempts.running.values()):
+            self._wait()
+            self.commit()
+
+    def stamp(self) -> dict[str, Any]:
+        """Number and time of the next event."""
+        return {"seq": self.state.seq + 1, "time": datetime.fromtimestamp(self._clock(), UTC)}
+
+    def record(self, event: Event) -> None:
+        """Take one event in; it is on disk after the next commit."""
+        self.state.apply(event)
+        self._unwritten.append(event)
+
+    def commit(self) -> None:
+        """Write and sync what was recorded."""
+        if not self._unwritten:
+            return
+        self._journal.append(self._unwritten)
+        for event in self._unwritten:
+            for listen in self._listeners:
+                listen(event)
+        self._unwritten.clear()
+        self._put_away_orders()
+
+    def _decide(self) -> None:
+        if self._plan_checks is not None:
+            return
+        assert self._scheduler is not None
+        actions = self._scheduler.decide(self._clock(), closing=self._closing)
+        for action in actions:
+            match action:
+                case Launch(task=name, attempt=number):
+                    self._intend(self.state.by_id[name], number)
+                case Skip(task=name, reason=reason):
+                    self.record(TaskSkipped(**self.stamp(), task=name, reason=reason))
+                case Stop(reason=reason):
+                    self._stop_all(reason)
+                case Verify():
+                    self._verify_plan()
+                case Finish(exit=status, reason=reason):
+                    self._finish(status, reason)
+        if any(isinstance(action, Skip) for action in actions):
+            self._decide()
+
+    def _intend(self, task: TaskState, number: int) -> None:
+        session = self._attempts.session(task, number)
+        self.record(
+            AttemptStarted(
+                **self.stamp(), task=task.task.id, attempt=number, cli=task.task.cli, session=session
+            )
+        )
+        self._launching.append(task)
+
+    def _launch(self) -> None:
+        launching, self._launching = self._launching, []
+        for task in launching:
+            if over := self._attempts.start(task):
+                self._land(over)
+
+    def _wait(self) -> None:
+        for ended in self._processes.wait(self._patience()):
+            if ended.key.startswith(_PLAN):
+                self._note_plan_check(ended)
+            elif over := self._attempts.ended(ended):
+                self._land(over)
+        self._attempts.watch()
+        if self._plan_checks is not None and self._clock() > self._plan_check_until:
+            self._stop_plan_check()
+
+    def _patience(self) -> float | None:
+        if self._unwritten or self.state.opened or self.state.doomed:
+            return 0.0
+        assert self._scheduler is not None
+        now = self._clock()
+        times = [now + LOOK_FOR_ORDERS, self._attempts.next_time(), self._scheduler.next_time()]
+        return max(0.0, min(time for time in times if time is not None) - now)
+
+    def _land(self, attempt: Attempt) -> None:
+        """Judge an attempt whose evidence is complete; its result is on disk before its end is recorded."""
+        task = attempt.task
+        ruling = verdict.judge(task.task, attempt.evidence())
+        text = self._attempts.result_text(task, attempt.said)
+        known = results.digest(text())
+        said = attempt.said or Said()
+        event = AttemptFinished(
+            **self.stamp(),
+            task=task.task.id,
+            attempt=attempt.number,
+            outcome=ruling.outcome,
+            reason=_reason(ruling.reason, attempt.left),
+            exit=attempt.ending.exit if attempt.ending else None,
+            seconds=round(max(0.0, self._clock() - attempt.began), 3),
+            result=known.result,
+            summary=known.summary,
+            whole=known.whole,
+            cost_usd=said.cost_usd,
+            input_tokens=said.input_tokens,
+            output_tokens=said.output_tokens,
+            model=said.model,
+            session=said.session or task.session,
+            artifacts=artifacts.matching(self.state.project, task.task.artifacts),
+            until=said.until if ruling.outcome == "usage limited" else None,
+            ordered=attempt.stopped in ("interrupted", "cancelled"),
+        )
+        self.record(event)
+        if task.mark:
+            self._attempts.write_result(event, text)
+        if task.mark == "blocked":
+            self.record(
+                TaskBlocked(**self.stamp(), task=task.task.id, question=_question(task, ruling.reason))
+            )
+        if attempt.order and not task.mark:
+            self.record(TaskCancelled(**self.stamp(), task=task.task.id, order=attempt.order))
+
+    def _heed_signals(self) -> None:
+        if self._signals == self._signals_seen:
+            return
+        again = self._signals_seen > 0 or self._signals > 1
+        self._signals_seen = self._signals
+        if again:
+            self._attempts.kill()
+        self._stop_all("interrupted")
+
+    def _stop_all(self, reason: str) -> None:
+        """Launch nothing more and stop what runs; each is recorded as interrupted and can go on later."""
+        self._closing = True
+        self._stopping = self._stopping or reason
+        for attempt in self._attempts.running.values():
+            if not attempt.stopped:
+                self._attempts.stop(attempt, "interrupted")
+        self._stop_plan_check()
+
+    def _take_orders(self) -> None:
+        now = self._clock()
+        if now < self._orders_at:
+            return
+        self._orders_at = now + LOOK_FOR_ORDERS
+        for order in inbox.orders(self._workspace.inbox):
+            if order.name in self.state.orders or self._obey(order):
+                self._taken.append(order)
+        if not self._unwritten:
+            self._put_away_orders()
+
+    def _put_away_orders(self) -> None:
+        for order in self._taken:
+            inbox.taken(self._workspace.inbox, order)
+        self._taken.clear()
+
+    def _obey(self, order: Order) -> bool:
+        """Do what an order says; whether its file can go once all that was recorded is on disk."""
+        try:
+            if order.order == "stop":
+                self._obey_stop(order)
+                return True
+            return self._obey_about_task(order)
+        except ImpossibleEvent:
+            # The task has moved on since the order was given: there is nothing left to do about it.
+            return True
+
+    def _obey_stop(self, order: Order) -> None:
+        if order.after_running:
+            self._closing = True
+        else:
+            self._stop_all("interrupted")
+
+    def _obey_about_task(self, order: Order) -> bool:
+        if order.order == "retry":
+            self.record(TaskRetried(**self.stamp(), task=order.task, order=order.name))
+            return True
+        for attempt in self._attempts.running.values():
+            if attempt.task.task.id == order.task:
+                # Its file stays until the end of the attempt is recorded: a crash must not lose the order.
+                attempt.order = order.name
+                self._attempts.stop(attempt, "cancelled")
+                return False
+        self.record(TaskCancelled(**self.stamp(), task=order.task, order=order.name))
+        return True
+
+    def _finish(self, status: int, reason: str) -> None:
+        if self._stopping == "interrupted":
+            status, reason = INTERRUPTED, "interrupted"
+        self.record(RunFinished(**self.stamp(), exit=status, reason=reason))
+        self._exit = status
+
+    def _verify_plan(self) -> None:
+        self._plan_checks = []
+        self._next_plan_check()
+
+    def _next_plan_check(self) -> None:
+        assert self._plan_checks is not None
+        assert self.state.plan is not None
+        done, commands = len(self._plan_checks), self.state.plan.verify
+        if done == len(commands):
+            proof = verdict.proof(verdict.Evidence(verdict.Ending(0), checks=tuple(self._plan_checks)))
+            reason = proof.reason if proof else ""
+            self.record(PlanVerified(**self.stamp(), passed=proof is None, reason=reason))
+            self._plan_checks = None
+            return
+        self._plan_check_until = self._clock() + PLAN_CHECK_SECONDS
+        key = f"{_PLAN}{done + 1}"
+        self._attempts.run_check(key, f"{self.state.run}/plan", commands[done], self._plan_output(done + 1))
+
+    def _note_plan_check(self, ended: Ended) -> None:
+        assert self._plan_checks is not None
+        assert self.state.plan is not None
+        done = len(self._plan_checks)
+        if self._stopping:
+            self._plan_checks = None
+            return
+        overdue = self._clock() > self._plan_check_until
+        output = results.tail(self._plan_output(done + 1), CHECK_OUTPUT)
+        command = self.state.plan.verify[done]
+        self._plan_checks.append(verdict.Check(command, None if overdue else ended.exit, output))
+        self._next_plan_check()
+
+    def _stop_plan_check(self) -> None:
+        if self._plan_checks is not None:
+            self._processes.stop(f"{_PLAN}{len(self._plan_checks) + 1}", "terminate")
+
+    def _plan_output(self, number: int) -> str:
+        return f"{self._workspace.root}/attempts/plan-verify-{number}.out"
+
+    def _refresh(self) -> None:
+        if self.each_turn:
+            self.each_turn()
+        now = self._clock()
+        if now < self._views_at:
+            return
+        self._views.refresh(self.state, datetime.fromtimestamp(now, UTC))
+        self._views_at = now + max(VIEW_INTERVAL, (self._clock() - now) / VIEW_SHARE)
+
+
+_PLAN = "/plan-"
+
+
+def _reason(reason: str, left: int) -> str:
+    note = f"it had left {left} processes behind, which were stopped" if left else ""
+    return "; ".join(part for part in (reason, note) if part)
+
+
+def _question(task: TaskState, reason: str) -> str:
+    if task.outcome == "denied":
+        return f"{reason}. Allow it, or cancel the task?"
+    return f"{reason or task.outcome}. Retry or cancel the task?"

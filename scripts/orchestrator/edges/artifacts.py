@@ -1,0 +1,79 @@
+"""Declared artifacts: what stood there before the first attempt, and whether an attempt made something of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from glob import glob
+
+import msgspec
+
+from orchestrator.core.text import one_line
+
+Seen = dict[str, tuple[int, str]]
+"""Size and hash of each file, by its path in the project folder."""
+
+
+def look(project: str, patterns: Sequence[str]) -> Seen:
+    """The files that match now."""
+    found: Seen = {}
+    for pattern in patterns:
+        for name in _matching(project, pattern):
+            found[name] = _identity(os.path.join(project, name))
+    return found
+
+
+def problems(project: str, patterns: Sequence[str], before: Mapping[str, tuple[int, str]]) -> tuple[str, ...]:
+    """Why the artifacts do not prove the work; empty if they do."""
+    return tuple(problem for pattern in patterns if (problem := _problem(project, pattern, before)))
+
+
+def _problem(project: str, pattern: str, before: Mapping[str, tuple[int, str]]) -> str:
+    names = _matching(project, pattern)
+    shown = one_line(pattern)
+    if not names:
+        return f"artifact {shown} is missing"
+    now = {name: _identity(os.path.join(project, name)) for name in names}
+    filled = {name: known for name, known in now.items() if known[0]}
+    if not filled:
+        return f"artifact {shown} is empty"
+    if all(tuple(before.get(name, ())) == known for name, known in filled.items()):
+        return f"artifact {shown} is as it was before the first attempt"
+    return ""
+
+
+def matching(project: str, patterns: Sequence[str]) -> tuple[str, ...]:
+    """The artifacts' paths, for the result."""
+    return tuple(sorted({name for pattern in patterns for name in _matching(project, pattern)}))
+
+
+def _matching(project: str, pattern: str) -> list[str]:
+    root = os.path.realpath(project)
+    names = glob(pattern, root_dir=project, recursive=True, include_hidden=True)
+    return sorted(name for name in names if _is_inside(root, os.path.join(project, name)))
+
+
+def _is_inside(root: str, path: str) -> bool:
+    return os.path.isfile(path) and os.path.commonpath((root, os.path.realpath(path))) == root
+
+
+def _identity(path: str) -> tuple[int, str]:
+    with open(path, "rb") as file:
+        return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class _Kept(msgspec.Struct):
+    patterns: tuple[str, ...]
+    seen: Seen
+
+
+def dump(patterns: Sequence[str], seen: Seen) -> bytes:
+    """As it is kept beside the first attempt."""
+    return msgspec.json.encode(_Kept(tuple(patterns), seen))
+
+
+def load(data: bytes, patterns: Sequence[str]) -> Seen | None:
+    """What `dump` wrote, if it was for these patterns."""
+    kept = msgspec.json.decode(data, type=_Kept)
+    return kept.seen if kept.patterns == tuple(patterns) else None

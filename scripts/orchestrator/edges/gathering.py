@@ -1,0 +1,96 @@
+"""Results as final_output.md shows them: read from their files, cut to size, made harmless."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import quote as percent_encoded
+
+from orchestrator.core import excerpts, summary, tables
+from orchestrator.core.events import SUMMARY_CHARACTERS
+from orchestrator.core.state import RunState, TaskState
+from orchestrator.core.text import markdown
+from orchestrator.edges import results
+from orchestrator.edges.workspace import Workspace
+
+MOST_RESULTS = 1000
+"""Results that are shown; the others are files in a folder."""
+
+ALL_CHARACTERS, FEWEST_CHARACTERS, MOST_CHARACTERS = 2_000_000, 500, 8000
+"""Characters of results: in all, and of each at least and at most."""
+
+MOST_FINDINGS = 20
+
+
+def beginning(workspace: Workspace, task: TaskState, characters: int) -> tuple[str, bool] | None:
+    """The beginning of the task's result, and whether that is all; None where there is no file."""
+    if not task.number:
+        return None
+    try:
+        text = next(iter(results.body(workspace.result(task.agent))), "")
+    except OSError:
+        return None
+    shown, whole = excerpts.cut(text, characters)
+    return shown.strip("\n"), whole and len(text) < results.PIECE
+
+
+def findings(workspace: Workspace, state: RunState) -> dict[str, object]:
+    """How the results begin that nothing else builds on."""
+    done = [task for task in summary.sinks(state) if task.mark == "completed"]
+    found = []
+    for task in done[:MOST_FINDINGS]:
+        text, whole = beginning(workspace, task, SUMMARY_CHARACTERS) or ("", True)
+        if text.strip():
+            shown = excerpts.block(text if whole else f"{text.rstrip()} …", task.task.cli)
+            found.append(
+                {"task": markdown(task.task.id), "title": markdown(task.task.name, 80), "text": shown}
+            )
+    return {"findings": found, "findings_left_out": max(len(done) - MOST_FINDINGS, 0)}
+
+
+def excerpts_of(workspace: Workspace, state: RunState, folder: Path) -> dict[str, object]:
+    """The beginning of every result in dependency order, with links as seen from `folder`."""
+    tasks = _telling(state)
+    characters = max(FEWEST_CHARACTERS, min(MOST_CHARACTERS, ALL_CHARACTERS // max(len(tasks), 1)))
+    return {
+        "results": [_excerpt(workspace, task, folder, characters) for task in tasks],
+        "results_left_out": len(state.tasks) - len(tasks),
+        "characters": characters,
+    }
+
+
+def links(workspace: Workspace, folder: Path) -> list[dict[str, str]]:
+    """Links to the files and folders of the workspace, as seen from `folder`."""
+    files = (workspace.plan_file, workspace.master_plan, workspace.journal)
+    folders = (workspace.result(1).parent, workspace.agent_task(1).parent)
+    return [{"name": path.name, "target": _link(path, folder)} for path in (*files, *folders)]
+
+
+def _excerpt(workspace: Workspace, task: TaskState, folder: Path, characters: int) -> dict[str, object]:
+    file = workspace.result(task.agent)
+    read = beginning(workspace, task, characters)
+    text, whole = read or ("", True)
+    return {
+        "agent": tables.agent_name(task.agent),
+        "task": markdown(task.task.id),
+        "title": markdown(task.task.name, 120),
+        "status": tables.labelled(task.status),
+        "file": file.name,
+        "link": _link(file, folder),
+        "missing": read is None,
+        "text": excerpts.block(text, task.task.cli) if text.strip() else "",
+        "whole": whole,
+    }
+
+
+def _telling(state: RunState) -> list[TaskState]:
+    """The tasks to show, in dependency order; of too many those go first that others only built on."""
+    tasks = state.tasks
+    if len(tasks) > MOST_RESULTS:
+        built_on = [task.mark == "completed" and bool(task.needed_by or task.after_of) for task in tasks]
+        tasks = sorted(tasks, key=lambda task: (built_on[task.index], -task.position))[:MOST_RESULTS]
+    return sorted(tasks, key=lambda task: task.position)
+
+
+def _link(path: Path, folder: Path) -> str:
+    return percent_encoded(Path(os.path.relpath(path, folder)).as_posix())

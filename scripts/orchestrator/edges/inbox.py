@@ -1,0 +1,54 @@
+"""Orders from other terminals: small files, written aside and renamed, that a dispatcher takes in."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from orchestrator.edges.workspace import write_whole_bytes
+
+_counter = itertools.count()
+
+
+class Order(Struct, frozen=True, omit_defaults=True):
+    """What somebody wants of a run; `name` is its file's and makes it unique."""
+
+    order: Literal["stop", "retry", "cancel"]
+    task: str = ""
+    after_running: bool = False
+    name: str = ""
+
+
+def hand_in(inbox: Path, order: Order) -> Path:
+    """Put an order where the dispatcher looks; its file is gone once it was taken."""
+    name = f"{time.time_ns():020d}-{os.getpid()}-{next(_counter)}.json"
+    write_whole_bytes(str(inbox / name), msgspec.json.encode(order))
+    return inbox / name
+
+
+def orders(inbox: Path) -> list[Order]:
+    """The orders that wait, oldest first. A file that is not an order is set aside as `.refused`."""
+    try:
+        names = sorted(name for name in os.listdir(inbox) if name.endswith(".json"))
+    except FileNotFoundError:
+        return []
+    found = []
+    for name in names:
+        try:
+            order = msgspec.json.decode((inbox / name).read_bytes(), type=Order)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            os.replace(inbox / name, inbox / f"{name}.refused")
+        else:
+            found.append(msgspec.structs.replace(order, name=name))
+    return found
+
+
+def taken(inbox: Path, order: Order) -> None:
+    """The order is in the journal: its file can go."""
+    (inbox / order.name).unlink(missing_ok=True)

@@ -1,0 +1,152 @@
+"""`plan.yaml` to Plan: quickly where all is well, else again and slowly to say everything that is wrong."""
+
+from __future__ import annotations
+
+import errno
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from orchestrator.core.checks import problems
+from orchestrator.core.hints import shown
+from orchestrator.core.plan import Plan, Task
+from orchestrator.edges.forms import NOT_IN_DEFAULTS, plan_form, with_defaults
+from orchestrator.edges.quickread import Unusual, quick_json, quick_yaml
+from orchestrator.errors import PlanError
+
+LARGEST_FILE = 128 * 1024 * 1024
+"""Bytes: five times a plan of 100,000 tasks; reading takes about eight times as much memory."""
+
+MOST_PROBLEMS = 100
+"""As many as are shown at once: nobody reads more, and the rest is often the consequence of one."""
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in a YAML or JSON file.
+
+    Raises:
+        PlanError: the file cannot be read, or all that is wrong in it, each `NAME:LINE: what`.
+    """
+    name = _printable(str(path))
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise PlanError(
+            [f"{name}: {_UNREADABLE.get(error.errno or 0, error.strerror or str(error))}"]
+        ) from error
+    except ValueError as error:
+        raise PlanError([f"{name}: is not the name of a file"]) from error
+    return parse_plan(data, name)
+
+
+def parse_plan(data: bytes, name: str) -> Plan:
+    """The plan in the bytes of a YAML or JSON file that the user knows as `name`.
+
+    Raises:
+        PlanError: all that is wrong in it, each `NAME:LINE: what`.
+    """
+    text = _text(data, name)
+    with _no_collection():
+        try:
+            return _quick(text)
+        except (Unusual, msgspec.ValidationError):
+            pass
+        # Imported here: a plan without problems does without.
+        from orchestrator.edges.planproblems import explain
+
+        plan, found = explain(text)
+    if found or plan is None:
+        raise PlanError(_listed(found, name))
+    return plan
+
+
+def _quick(text: str) -> Plan:
+    tree = quick_json(text) if text.startswith("{") else None
+    if tree is None:
+        tree = quick_yaml(text.encode(), plan_form())
+    if not isinstance(tree, dict):
+        raise Unusual
+    if (defaults := tree.pop("defaults", None)) is not None:
+        _apply(defaults, tree.get("tasks"))
+    plan = msgspec.convert(tree, Plan)
+    if problems(plan):
+        raise Unusual
+    return plan
+
+
+def _apply(defaults: Any, tasks: Any) -> None:
+    if (
+        not isinstance(defaults, dict)
+        or not isinstance(tasks, list)
+        or not defaults.keys().isdisjoint(NOT_IN_DEFAULTS)
+    ):
+        raise Unusual
+    msgspec.convert({**defaults, "id": "T"}, Task)
+    if not all(isinstance(task, dict) for task in tasks):
+        raise Unusual
+    tasks[:] = [with_defaults(task, defaults) for task in tasks]
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """No garbage collection meanwhile: a tree of a million values would be walked again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _text(data: bytes, name: str) -> str:
+    """The text of the file without its byte order mark and surrounding blank lines.
+
+    Raises:
+        PlanError: it is empty, too large, or not text in UTF-8.
+    """
+    if len(data) > LARGEST_FILE:
+        raise PlanError(
+            [f"{name}: is larger than {LARGEST_FILE >> 20} MB; a plan names files, it does not hold them"]
+        )
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise PlanError([f"{name}:1: is UTF-16; save it as UTF-8"])
+    if (zero := data.find(b"\0")) >= 0:
+        line = data.count(b"\n", 0, zero) + 1
+        raise PlanError(
+            [f"{name}:{line}: is not a text file (NUL at byte {zero}); a plan is YAML or JSON in UTF-8"]
+        )
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        found = f"byte {error.start} (0x{data[error.start]:02x}) is not UTF-8"
+        raise PlanError([f"{name}:{line}: {found}; save the file as UTF-8"]) from error
+    if not text.strip():
+        raise PlanError([f"{name}: is empty; it needs a `request` and `tasks`"])
+    return text
+
+
+def _listed(found: list[tuple[int, str]], name: str) -> list[str]:
+    unique = sorted(dict.fromkeys(found), key=lambda problem: problem[0])
+    lines = [f"{name}:{line}: {message}" for line, message in unique[:MOST_PROBLEMS]]
+    if len(unique) > MOST_PROBLEMS:
+        lines.append(f"{name}: … and {len(unique) - MOST_PROBLEMS:,} more problems")
+    return lines
+
+
+def _printable(name: str) -> str:
+    return name if name.isprintable() else shown(name)
+
+
+_UNREADABLE = {
+    errno.ENOENT: "there is no such file; `orchestrate init REQUEST` begins a plan",
+    errno.EISDIR: "is a folder; name the plan file in it",
+    errno.EACCES: "may not be read; check its permissions",
+    errno.ENOTDIR: "there is no such file: a part of its path is not a folder",
+}

@@ -1,0 +1,134 @@
+"""What an attempt left on disk: its output, read in pieces however large, and the result file made from it."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+
+from msgspec import Struct
+
+from orchestrator.core.events import SUMMARY_CHARACTERS
+from orchestrator.core.text import clean
+from orchestrator.edges.workspace import write_whole_bytes
+
+PIECE = 1 << 18
+"""Bytes of output held in memory at a time."""
+
+LONGEST_RESULT = 16 << 20
+"""Bytes of output that become a result; the rest stays in the attempt's stdout, and the result says so."""
+
+LONGEST_LINE = 8 << 20
+"""Bytes of one line of output that are read; answers of 3 MB are seen."""
+
+FRONT = "---\n"
+"""The line before and after the front matter."""
+
+
+class Digest(Struct, frozen=True):
+    """A result's identity and beginning; `whole`: the beginning is all there is."""
+
+    result: str
+    summary: str
+    whole: bool
+
+
+def pieces(path: str) -> Iterator[str]:
+    """The text of a file, cleaned, piece by piece; what is not UTF-8 becomes U+FFFD."""
+    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+    left = LONGEST_RESULT
+    with open(path, "rb") as file:
+        while left > 0 and (data := file.read(min(PIECE, left))):
+            left -= len(data)
+            yield clean(decode(data))
+        if left <= 0 and file.read(1):
+            yield f"\n\n(cut after {LONGEST_RESULT >> 20} MiB; all of it: {path})\n"
+
+
+def lines(path: str) -> Iterator[bytes]:
+    """The lines of a file; a longer line than LONGEST_LINE comes in several."""
+    try:
+        file = open(path, "rb")
+    except FileNotFoundError:
+        return
+    with file:
+        while line := file.readline(LONGEST_LINE):
+            yield line
+
+
+def last_line(path: str) -> str:
+    """The last line of a file that says anything, for an error message."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 2000))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return next((clean(line).strip() for line in reversed(text.splitlines()) if line.strip()), "")
+
+
+def tail(path: str, characters: int) -> str:
+    """The end of a file, cleaned."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - characters * 4))
+            return clean(file.read().decode("utf-8", "replace"))[-characters:]
+    except OSError:
+        return ""
+
+
+def digest(text: Iterable[str]) -> Digest:
+    """Hash and beginning of a text that comes in pieces."""
+    known = hashlib.sha256()
+    beginning, length = "", 0
+    for piece in text:
+        known.update(piece.encode("utf-8", "replace"))
+        length += len(piece)
+        if len(beginning) <= SUMMARY_CHARACTERS:
+            beginning += piece[: SUMMARY_CHARACTERS + 1 - len(beginning)]
+    summary = beginning[:SUMMARY_CHARACTERS]
+    return Digest(known.hexdigest()[:32], summary, length <= SUMMARY_CHARACTERS)
+
+
+def write_result(path: Path, frame: tuple[str, str], text: Iterable[str], *, durable: bool) -> None:
+    """The result file: what stands before the text, the text, and what stands after it; swapped in whole.
+
+    `durable`: synced, because the journal does not hold the whole text.
+    """
+    rest = chain((frame[0],), text, (frame[1],))
+    gathered: list[bytes] = []
+    size = 0
+    for piece in rest:
+        gathered.append(piece.encode("utf-8", "replace"))
+        size += len(gathered[-1])
+        if size > PIECE:
+            _write_long(path, gathered, rest)
+            return
+    write_whole_bytes(os.fspath(path), b"".join(gathered), durable=durable)
+
+
+def _write_long(path: Path, begun: list[bytes], rest: Iterable[str]) -> None:
+    aside = f"{path}.{os.getpid()}~"
+    try:
+        with open(aside, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.writelines(begun)
+            file.writelines(piece.encode("utf-8", "replace") for piece in rest)
+            file.flush()
+            os.fdatasync(file.fileno())
+    except OSError:
+        Path(aside).unlink(missing_ok=True)
+        raise
+    os.replace(aside, path)
+
+
+def body(path: Path) -> Iterator[str]:
+    """The text of a result file without its front matter, piece by piece."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        if file.readline() == FRONT:
+            while (line := file.readline()) and line != FRONT:
+                pass
+        while piece := file.read(PIECE):
+            yield piece

@@ -1,0 +1,242 @@
+"""Renders what people and workers read from the state; nothing of it is ever read back.
+
+Every text is made harmless before a template sees it, so that a user's own template cannot forget to.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from orchestrator.core import briefing, excerpts, summary, tables
+from orchestrator.core.briefing import Need
+from orchestrator.core.frontmatter import front_matter
+from orchestrator.core.history import History
+from orchestrator.core.plan import Plan
+from orchestrator.core.state import RunState, TaskState
+from orchestrator.core.text import duration, markdown, one_line
+from orchestrator.edges import gathering
+from orchestrator.edges.templates import Templates
+from orchestrator.edges.workspace import Workspace, write_whole
+from orchestrator.errors import UsageError
+
+__all__ = ["Merge", "Need", "Views", "banner"]
+
+Merge = Literal["sections", "concatenated"]
+
+REQUEST_CHARACTERS = 10_000
+"""How much of the request a view quotes; it is written anew at every change."""
+
+BANNER_AGENTS = 20
+
+# Stands for the text while the user's template around it is rendered; no fact contains a NUL as text.
+_TEXT = "\0text\0"
+
+
+class Views:
+    """The views of one workspace. Times come in as arguments, everything else from the state."""
+
+    def __init__(self, workspace: Workspace, history: History) -> None:
+        self._workspace = workspace
+        self._history = history
+        self._templates = Templates(workspace.templates)
+
+    def prompt(self, plan: Plan, task: TaskState, needs: Sequence[Need]) -> str:
+        """What a worker is given.
+
+        Raises:
+            UsageError: the user's own template is wrong; so for every method here.
+        """
+        return _prompt(self._templates.render("agent_task.md.j2", **briefing.variables(plan, task, needs)))
+
+    def continuation(self, plan: Plan, task: TaskState) -> str:
+        """What a worker is given whose session continues after an interruption."""
+        return _prompt(self._templates.render("continue_task.md.j2", **briefing.variables(plan, task, ())))
+
+    def shell_card(self, plan: Plan, task: TaskState, needs: Sequence[Need]) -> str:
+        """The task file of a command, for people."""
+        return self._templates.render("shell_task.md.j2", **briefing.variables(plan, task, needs))
+
+    def result_frame(self, facts: Mapping[str, object]) -> tuple[str, str]:
+        """What stands before and after the text of a result file; the front matter comes first."""
+        front = front_matter(facts)
+        if not self._templates.overridden("agent_result.md.j2"):
+            return front, ""
+        harmless = {name: _harmless(value) for name, value in facts.items()}
+        around = self._templates.render("agent_result.md.j2", **{**harmless, "text": _TEXT}).split(_TEXT)
+        if len(around) != 2:
+            path = self._workspace.templates / "agent_result.md.j2"
+            raise UsageError(f"{path}: must use {{{{ text }}}} exactly once, and as it is")
+        return front + around[0], around[1]
+
+    def preview(self, state: RunState, most: int = 200) -> int:
+        """Write the files of tasks that have not started; returns how many beyond `most` were left out."""
+        assert state.plan is not None
+        unstarted = [task for task in state.tasks if not task.number]
+        for task in unstarted[:most]:
+            needs = [self._need(state, need) for need in state.needs_of(task)]
+            render = self.shell_card if task.task.cli == "shell" else self.prompt
+            write_whole(self._workspace.agent_task(task.agent), render(state.plan, task, needs))
+        return max(len(unstarted) - most, 0)
+
+    def refresh(self, state: RunState, now: datetime) -> None:
+        """Write master_plan.md."""
+        write_whole(self._workspace.master_plan, self.master_plan(state, now))
+
+    def master_plan(self, state: RunState, now: datetime) -> str:
+        """The text of master_plan.md."""
+        assert state.plan is not None
+        rows = tables.shown(state.tasks)
+        graph = tables.mermaid(state)
+        return self._templates.render(
+            "master_plan.md.j2",
+            **_head(state, state.plan, now),
+            **_errors(state, self._history),
+            success_criteria=[excerpts.item(text) for text in state.plan.success_criteria],
+            tasks=[tables.task_row(task) for task in rows],
+            statuses=[tables.status_row(task) for task in rows],
+            total=len(state.tasks),
+            left_out=len(state.tasks) - len(rows),
+            progress=tables.progress(state),
+            graph=f"```mermaid\n{graph}\n```" if graph else "",
+            most_drawn=tables.MOST_DRAWN,
+            cost_usd=state.cost_usd,
+            log=tables.log_block(self._history),
+            log_left_out=self._history.log_left_out,
+        )
+
+    def final(
+        self, state: RunState, now: datetime, to: Path | None = None, merge: Merge = "sections"
+    ) -> None:
+        """Write final_output.md, or the same to another file, with its links as seen from there."""
+        path = to or self._workspace.final_output
+        write_whole(path, self.final_output(state, now, path.parent, merge))
+
+    def final_output(self, state: RunState, now: datetime, folder: Path, merge: Merge = "sections") -> str:
+        """The text of final_output.md for a file in `folder`."""
+        assert state.plan is not None
+        totals = summary.totals(state, now)
+        return self._templates.render(
+            "final_output.md.j2",
+            **_head(state, state.plan, now),
+            **_errors(state, self._history),
+            **_figures(totals),
+            **_timeline(summary.timeline(state, now)),
+            **gathering.findings(self._workspace, state),
+            **gathering.excerpts_of(self._workspace, state, folder),
+            merge=merge,
+            recommendations=summary.recommendations(state),
+            links=gathering.links(self._workspace, folder),
+        )
+
+    def banner(
+        self, state: RunState, batch: int, tasks: Sequence[TaskState], ascii_only: bool = False
+    ) -> str:
+        """`banner` with the user's own template where there is one."""
+        return banner(state, batch, tasks, ascii_only, self._templates)
+
+    def _need(self, state: RunState, need: TaskState) -> Need:
+        file = self._workspace.result(need.agent)
+        done = need.mark == "completed"
+        text = gathering.beginning(self._workspace, need, briefing.INLINE_BYTES) if done else None
+        path = os.path.relpath(file, state.project) if _is_under(file, state.project) else str(file)
+        shown, whole = text or ("", False)
+        return Need(need.task.id, need.task.name, path, shown, whole)
+
+
+def banner(
+    state: RunState,
+    batch: int,
+    tasks: Sequence[TaskState],
+    ascii_only: bool = False,
+    templates: Templates | None = None,
+) -> str:
+    """What a terminal shows when `tasks` of a batch (numbered from 1) start together."""
+    text = (templates or _program_templates()).render(
+        "batch_banner.txt.j2",
+        heavy=("=" if ascii_only else "═") * 50,
+        light=("-" if ascii_only else "─") * 50,
+        signs=dict.fromkeys(_SIGNS, "") if ascii_only else _SIGNS,
+        batch=batch,
+        agents=[_banner_agent(state, task, ascii_only) for task in tasks[:BANNER_AGENTS]],
+        left_out=max(len(tasks) - BANNER_AGENTS, 0),
+    )
+    return text.encode("ascii", "replace").decode() if ascii_only else text
+
+
+_SIGNS = {"batch": "🚀 ", "agent": "🤖 ", "input": "📥 ", "work": "⚙️ ", "output": "📤 "}
+
+
+def _banner_agent(state: RunState, task: TaskState, ascii_only: bool) -> dict[str, object]:
+    names = [*task.task.inputs, *(f"result of {need.task.id}" for need in state.needs_of(task))]
+    return {
+        "name": tables.agent_name(task.agent),
+        "task": task.task.id,
+        "title": one_line(task.task.name, 60),
+        "worker": one_line(task.task.worker, 40),
+        "inputs": one_line(", ".join(names), 100),
+        "steps": [one_line(step, 100) for step in task.task.steps[:10]],
+        "expected_output": one_line(task.task.expected_output, 100),
+        "status": tables.labelled(task.status, ascii_only),
+    }
+
+
+@cache
+def _program_templates() -> Templates:
+    return Templates(None)
+
+
+def _harmless(value: object) -> object:
+    if isinstance(value, str):
+        return markdown(value)
+    return [_harmless(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _prompt(text: str) -> str:
+    return f"{briefing.OPENING}\n\n{text}"
+
+
+def _head(state: RunState, plan: Plan, now: datetime) -> dict[str, object]:
+    request, whole = excerpts.cut(plan.request, REQUEST_CHARACTERS)
+    return {
+        "run": markdown(state.run) or "not started",
+        "state": markdown(tables.run_word(state)),
+        "updated": tables.clock(now),
+        "request": excerpts.quote(request.strip("\n")),
+        "request_cut": not whole,
+    }
+
+
+def _errors(state: RunState, history: History) -> dict[str, object]:
+    return {"errors": tables.error_rows(state, history), "errors_left_out": history.errors_left_out}
+
+
+def _figures(totals: summary.Totals) -> dict[str, object]:
+    return {
+        "total": totals.total,
+        "counts": totals.counts,
+        "unfinished": totals.unfinished,
+        "duration": duration(totals.duration),
+        "work": duration(totals.work),
+        "places": totals.places,
+        "efficiency": None if totals.efficiency is None else round(100 * totals.efficiency),
+        "cost_usd": totals.cost_usd,
+    }
+
+
+def _timeline(timeline: summary.Timeline) -> dict[str, object]:
+    return {
+        "timeline": timeline.drawing,
+        "bars": timeline.shown,
+        "bars_left_out": timeline.left_out,
+        "never_started": timeline.never_started,
+        "axis": duration(timeline.length),
+    }
+
+
+def _is_under(path: Path, project: str) -> bool:
+    return bool(project) and path.is_relative_to(project)

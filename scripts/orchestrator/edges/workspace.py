@@ -1,0 +1,175 @@
+"""The only place that knows names under `.orchestrator/`, and how its files are written.
+
+Files are 0600 and folders 0700: prompts and results may hold what the user would not publish.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageError
+
+NAME = ".orchestrator"
+PROTECTED = (".claude", ".git")
+
+
+class Workspace:
+    """`.orchestrator/` and all in it; `root` is absolute."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.plan_file = root / "plan.yaml"
+        self.journal = root / "journal.jsonl"
+        self.lock_file = root / "dispatcher.lock"
+        self.dispatcher_log = root / "dispatcher.log"
+        self.master_plan = root / "master_plan.md"
+        self.final_output = root / "final_output.md"
+        self.inbox = root / "inbox"
+        self.archive = root / "archive"
+        self.templates = root / "templates"
+        self._attempts = f"{root}/attempts"
+
+    @classmethod
+    def find(cls, named: Path | None, here: Path) -> Workspace:
+        """The workspace named on the command line, else the nearest one upwards from `here`, else one to be made.
+
+        Raises:
+            UsageError: the place is one that Claude Code protects.
+        """
+        root = (here / named).resolve() if named else _nearest(here.resolve())
+        if any(part in PROTECTED for part in root.parts):
+            raise UsageError(
+                f"{root}: a workspace cannot be under .claude/ or .git/ (Claude Code protects both)"
+            )
+        return cls(root)
+
+    def create(self) -> None:
+        """Make the folder and what it always holds; harmless where it exists."""
+        for folder in (
+            self.root,
+            self.root / "agent_tasks",
+            self.root / "results",
+            self.root / "attempts",
+            self.inbox,
+        ):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        ignore = self.root / ".gitignore"
+        if not ignore.exists():
+            write_whole(ignore, "*\n")
+
+    def project_folder(self, here: Path) -> Path:
+        """Where workers work: the folder that holds `.orchestrator/`, or, for a workspace named otherwise, `here`."""
+        return self.root.parent if self.root.name == NAME else here
+
+    def agent_task(self, agent: int) -> Path:
+        """The prompt of an agent, for people."""
+        return self.root / "agent_tasks" / f"agent-{agent:02d}.md"
+
+    def result(self, agent: int) -> Path:
+        """The result of an agent's task."""
+        return self.root / "results" / f"agent-{agent:02d}-result.md"
+
+    def attempt(self, task: str, number: int) -> str:
+        """The folder of one attempt, as text: it is used for every file of every launch."""
+        return f"{self._attempts}/{task}.{number}"
+
+    def archive_run(self, run: str) -> Path:
+        """Move all that belongs to `run` to `archive/RUN-ID/`, the plan as a copy; returns that folder."""
+        target = self.archive / (run or "unstarted")
+        while target.exists():
+            target = target.with_name(target.name + "-again")
+        target.mkdir(mode=0o700, parents=True)
+        moved = (
+            "agent_tasks",
+            "results",
+            "attempts",
+            "inbox",
+            "master_plan.md",
+            "final_output.md",
+            "dispatcher.log",
+        )
+        for name in moved:
+            if (self.root / name).exists():
+                os.replace(self.root / name, target / name)
+        if self.plan_file.exists():
+            shutil.copy2(self.plan_file, target / self.plan_file.name)
+        if self.journal.exists():
+            # Last: with the journal goes the run, and until then it can still be resumed.
+            os.replace(self.journal, target / self.journal.name)
+        self.create()
+        return target
+
+    def archived_journals(self) -> list[Path]:
+        """Journals of earlier runs, the newest first."""
+        found = self.archive.glob("*/journal.jsonl") if self.archive.is_dir() else iter(())
+        return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def _nearest(here: Path) -> Path:
+    for folder in (here, *here.parents):
+        if (folder / NAME).is_dir():
+            return folder / NAME
+    return here / NAME
+
+
+def write_whole(path: Path, text: str, *, durable: bool = False) -> None:
+    """Write a file aside and swap it in, so that nobody ever reads half of it; `durable`: synced to disk first."""
+    write_whole_bytes(os.fspath(path), text.encode("utf-8", "replace"), durable=durable)
+
+
+def write_whole_bytes(path: str, data: bytes, *, durable: bool = False) -> None:
+    """`write_whole` for bytes."""
+    aside = f"{path}.{os.getpid()}~"
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        write_all(descriptor, data)
+        if durable:
+            os.fdatasync(descriptor)
+    except OSError:
+        os.close(descriptor)
+        os.unlink(aside)
+        raise
+    os.close(descriptor)
+    os.replace(aside, path)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """os.write until all is written: on a disk that fills up the first call writes a part and says nothing."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder survive a power loss."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn an OSError into an error that says what could not be done and what to do about it."""
+    try:
+        yield
+    except OSError as error:
+        hint = _HINTS.get(error.errno or 0, "")
+        raise EnvironmentProblem(f"{what}: {error.strerror or error}{hint}") from error
+    except OrchestratorError:
+        raise
+
+
+_HINTS = {
+    errno.ENOSPC: "; free some space and type the command again: nothing that was recorded is lost",
+    errno.EDQUOT: "; free some space and type the command again: nothing that was recorded is lost",
+    errno.EROFS: "; choose a writable place with --workspace DIR",
+    errno.EACCES: "; check the owner and the permissions, or choose another place with --workspace DIR",
+    errno.EPERM: "; check the owner and the permissions, or choose another place with --workspace DIR",
+}

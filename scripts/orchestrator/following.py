@@ -1,0 +1,133 @@
+"""A journal read as it grows, for those who watch a run from outside."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+from orchestrator.core.state import RunState
+from orchestrator.edges import journal, results
+from orchestrator.edges.workspace import Workspace, explained
+from orchestrator.errors import UsageError
+
+LOOK = 0.5
+"""Seconds between two looks at a journal that grows."""
+
+
+class Follower:
+    """The state of a run that somebody else dispatches; a run begun anew meanwhile is followed from its start."""
+
+    def __init__(self, workspace: Workspace, *listeners: Callable[[Any], None]) -> None:
+        self._workspace = workspace
+        self._listeners = listeners
+        self._read = 0
+        self._file = 0
+        self.state = RunState()
+
+    def look(self) -> int | None:
+        """Take in what is new; the pid of the living dispatcher, or None."""
+        # In this order: what a dispatcher wrote before it ended is read after it was seen to be gone.
+        alive = journal.holder(self._workspace.lock_file)
+        for event in self._news():
+            self.state.apply(event)
+            for listen in self._listeners:
+                listen(event)
+        return alive
+
+    def _news(self) -> Iterator[Any]:
+        path = self._workspace.journal
+        try:
+            known = os.stat(path)
+        except FileNotFoundError:
+            return
+        if known.st_ino != self._file or known.st_size < self._read:
+            self.state, self._file, self._read = RunState(), known.st_ino, 0
+        for event, end in journal.read_from(path, self._read):
+            self._read = end
+            yield event
+
+
+def show_journal(workspace: Workspace, follow: bool, as_json: bool) -> None:
+    """Every event in a line; with `follow` until the run has ended."""
+    from orchestrator import progress
+
+    def tell(event: Any) -> None:
+        if as_json:
+            progress.json_lines(event)
+        elif line := progress.line_of(event, follower.state):
+            click.echo(f"{event.time.astimezone():%Y-%m-%d %H:%M:%S} {line}")
+
+    with explained(f"cannot read {workspace.journal}"):
+        follower = Follower(workspace, tell)
+        while True:
+            alive = follower.look()
+            if not follow or alive is None or follower.state.finished:
+                return
+            time.sleep(LOOK)
+
+
+def show_task(workspace: Workspace, name: str, follow: bool) -> None:
+    """What the worker of a task wrote in its last attempt, as text for people."""
+    state = journal.load(workspace.journal)
+    task = state.by_id.get(name)
+    if task is None:
+        raise UsageError(unknown_task(state, name))
+    if not task.number:
+        raise UsageError(f"{name} has not been started yet")
+    folder = workspace.attempt(name, task.number)
+    say = _transcript if task.task.cli == "claude" else _plain
+    where = {f"{folder}/stdout": say, f"{folder}/stderr": _plain}
+    seen = dict.fromkeys(where, 0)
+    while True:
+        over = not _runs(workspace, name)
+        for path, show in where.items():
+            seen[path] = _show_from(path, seen[path], show, over)
+        if over or not follow:
+            return
+        time.sleep(LOOK)
+
+
+def _runs(workspace: Workspace, name: str) -> bool:
+    return name in journal.load(workspace.journal).running and journal.holder(workspace.lock_file) is not None
+
+
+def _show_from(path: str, start: int, show: Callable[[bytes], str], over: bool) -> int:
+    try:
+        file = open(path, "rb")
+    except FileNotFoundError:
+        return start
+    with file:
+        file.seek(start)
+        while line := file.readline(results.LONGEST_LINE):
+            if not over and not line.endswith(b"\n"):
+                break
+            start += len(line)
+            if text := show(line):
+                click.echo(text)
+    return start
+
+
+def _plain(line: bytes) -> str:
+    from orchestrator.core.text import clean
+
+    return clean(line.decode("utf-8", "replace").rstrip("\n"))
+
+
+def _transcript(line: bytes) -> str:
+    from orchestrator.clis import claude
+
+    return claude.told(line)
+
+
+def unknown_task(state: RunState, name: str) -> str:
+    """The sentence for a task that is not in the plan, with the closest one that is."""
+    from orchestrator.core.hints import Hints
+    from orchestrator.core.text import one_line
+
+    if not state.run:
+        return "nothing has been run here yet; begin with: orchestrate run"
+    return f"no task {one_line(name, 70)!r} in this run{Hints(list(state.by_id)).question(name)}"

@@ -1,0 +1,141 @@
+"""The live table, for a person at a terminal: what runs, for how long, its last line, and how long it may take."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import deque
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live as RichLive
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.clis import claude
+from orchestrator.core.plan import seconds
+from orchestrator.core.scheduler import DEFAULT_SECONDS
+from orchestrator.core.state import RunState, TaskState
+from orchestrator.core.text import clean, duration, one_line
+from orchestrator.edges.workspace import Workspace
+from orchestrator.progress import ICONS, summary
+
+INTERVAL = 0.5
+"""Seconds between two drawings."""
+
+TAIL = 4096
+"""Bytes of a worker's output that are looked at for its last line."""
+
+RECENT = 5
+"""Ended tasks that stay on the table."""
+
+
+class Live:
+    """Draws one run; `refresh` is called as often as one likes and draws twice a second."""
+
+    def __init__(self, state: RunState, workspace: Workspace, *, ascii_only: bool = False) -> None:
+        self.state = state
+        self._workspace = workspace
+        self._console = Console(file=sys.stderr)
+        self._ascii = ascii_only or not (self._console.encoding or "").lower().startswith("utf")
+        self._live = RichLive(
+            console=self._console, auto_refresh=False, transient=True, redirect_stdout=False
+        )
+        self._next = 0.0
+        self._recent: deque[str] = deque(maxlen=RECENT)
+        self._running: set[str] = set()
+
+    def __enter__(self) -> Live:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def refresh(self) -> None:
+        """Draw, if it is time."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + INTERVAL
+        self._recent.extend(self._running - set(self.state.running))
+        self._running = set(self.state.running)
+        try:
+            self._live.update(self._picture(), refresh=True)
+        except OSError:
+            # The terminal is gone; the run is not.
+            self._next = float("inf")
+
+    def _picture(self) -> Group:
+        rows = max(3, self._console.height - 6)
+        table = Table(expand=True, box=None, pad_edge=False)
+        table.add_column("task", no_wrap=True)
+        table.add_column("status", no_wrap=True)
+        table.add_column("time", justify="right", no_wrap=True)
+        table.add_column("activity", ratio=1, no_wrap=True, overflow="ellipsis")
+        now = time.time()
+        shown = sorted(self.state.running.values(), key=lambda task: task.index)[:rows]
+        for task in shown:
+            self._row(table, task, now)
+        for name in [name for name in self._recent if name in self.state.by_id][: rows - len(shown)]:
+            self._row(table, self.state.by_id[name], now)
+        hidden = len(self.state.running) - len(shown)
+        foot = [summary(self.state), estimate(self.state, now)]
+        if hidden > 0:
+            foot.insert(0, f"… and {hidden} more running")
+        return Group(table, Text("  ".join(part for part in foot if part)))
+
+    def _row(self, table: Table, task: TaskState, now: float) -> None:
+        status = task.status if self._ascii else f"{ICONS[task.status]} {task.status}"
+        since = task.attempt_at.timestamp() if task.attempt_at else now
+        ended = task.ended.timestamp() if task.ended and not task.running else now
+        told = self._activity(task) if task.running else one_line(task.reason or task.task.title)
+        label = f"{task.task.id} {one_line(task.task.title, 30)}"
+        table.add_row(Text(label), Text(status), Text(duration(ended - since)), Text(told))
+
+    def _activity(self, task: TaskState) -> str:
+        folder = self._workspace.attempt(task.task.id, task.number)
+        last = _last_line(f"{folder}/stdout") or _last_line(f"{folder}/stderr")
+        if task.task.cli == "claude":
+            last = claude.told(last)
+        return one_line(clean(last.decode("utf-8", "replace") if isinstance(last, bytes) else last))
+
+
+def _last_line(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
+            lines = file.read().split(b"\n")
+    except OSError:
+        return b""
+    return next((line for line in reversed(lines) if line.strip()), b"")
+
+
+def estimate(state: RunState, now: float) -> str:
+    """How long the rest may take: the work that is left over the places there are; an estimate, and called one."""
+    if state.plan is None or state.finished:
+        return ""
+    done = [task.seconds for task in state.tasks if task.seconds is not None and task.task.estimate is None]
+    usual = sum(done) / len(done) if done else None
+    left = 0.0
+    for task in state.tasks:
+        if task.mark:
+            continue
+        expected = _expected(task, usual)
+        if task.running and task.attempt_at:
+            expected = max(0.0, expected - (now - task.attempt_at.timestamp()))
+        left += expected
+    return (
+        f"about {duration(left / min(state.plan.limits.parallelism, max(1, len(state.tasks))))} left"
+        if left
+        else ""
+    )
+
+
+def _expected(task: TaskState, usual: float | None) -> float:
+    if task.task.estimate is not None:
+        return seconds(task.task.estimate)
+    return usual or DEFAULT_SECONDS[task.task.cli]

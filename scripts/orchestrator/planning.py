@@ -1,0 +1,170 @@
+"""What `plan` shows: the shape of a plan, what it will take, and what of an earlier run it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from orchestrator import runs
+from orchestrator.clis import claude
+from orchestrator.core.advice import Outlook, outlook
+from orchestrator.core.events import PlanAccepted
+from orchestrator.core.plan import Plan, Task
+from orchestrator.core.scheduler import weights
+from orchestrator.core.state import RunState
+from orchestrator.core.text import duration, one_line
+from orchestrator.edges.views import Views, banner
+from orchestrator.edges.workspace import Workspace, explained
+from orchestrator.errors import WorkspaceHeld
+
+MOST_BATCHES = 12
+MOST_NAMES = 12
+MOST_BANNERS = 4
+"""Batches, names in a line and batch banners that are shown: a screenful."""
+
+PREVIEWS = 200
+"""Agent files that `plan` renders; the rest is rendered when it is launched."""
+
+
+def show(workspace: Workspace, path: Path | None, here: Path, as_json: bool, ascii_only: bool) -> int:
+    """Print the outlook of a plan and render its views, unless a dispatcher is at work on them."""
+    from orchestrator.edges.planfile import read_plan
+
+    plan = read_plan(path or workspace.plan_file)
+    state, history = runs.load(workspace)
+    runs.refuse_stranger(state, plan, str(path or workspace.plan_file))
+    learned = runs.learned(workspace, state)
+    view = outlook(plan, weights(plan, learned), None)
+    before = {task.task.id: task.mark for task in state.tasks if task.mark}
+    preview(state, plan, workspace, here)
+    again = [name for name, mark in before.items() if name in state.by_id and state.by_id[name].mark != mark]
+    left_out = _render(workspace, state, Views(workspace, history))
+    if as_json:
+        click.echo(
+            msgspec.json.format(msgspec.json.encode(_document(plan, view, state, again)), indent=2).decode()
+        )
+    else:
+        click.echo("\n".join(_lines(workspace, plan, view, state, again, left_out, ascii_only)))
+    return 0
+
+
+def preview(state: RunState, plan: Plan, workspace: Workspace, here: Path) -> None:
+    """Take the plan into a state that is only looked at, never written."""
+    state.project = state.project or str(workspace.project_folder(here))
+    if state.plan != plan:
+        for task in list(state.running.values()):
+            # A changed plan would stop what it changes; to look at it, take that as done.
+            task.running = False
+        state.running.clear()
+        state.apply(PlanAccepted(seq=state.seq + 1, time=datetime.now(UTC), plan=plan))
+
+
+def _render(workspace: Workspace, state: RunState, views: Views) -> int:
+    """The views of a plan that is looked at; 0, or how many agent files were left out."""
+    try:
+        with runs.held(workspace), explained(f"cannot write to {workspace.root}"):
+            views.refresh(state, datetime.now(UTC))
+            return views.preview(state, PREVIEWS)
+    except WorkspaceHeld:
+        click.echo("a dispatcher is at work here: its views were left alone", err=True)
+        return 0
+
+
+def _document(plan: Plan, view: Outlook, state: RunState, again: Sequence[str]) -> dict[str, Any]:
+    return {
+        "tasks": len(plan.tasks),
+        "batches": view.batches,
+        "critical_path": view.critical_path,
+        "critical_seconds": round(view.critical_seconds, 3),
+        "work_seconds": round(view.work_seconds, 3),
+        "expected_seconds": round(view.expected_seconds, 3),
+        "parallelism": plan.limits.parallelism,
+        "overlaps": view.overlaps,
+        "warnings": view.warnings,
+        "completed": state.tally["completed"],
+        "again": again,
+    }
+
+
+def _lines(
+    workspace: Workspace,
+    plan: Plan,
+    view: Outlook,
+    state: RunState,
+    again: Sequence[str],
+    left_out: int,
+    ascii_only: bool,
+) -> Iterator[str]:
+    for number, names in enumerate(view.batches[:MOST_BANNERS], 1):
+        tasks = [state.by_id[name] for name in names[:MOST_NAMES]]
+        yield banner(state, number, tasks, ascii_only)
+        if len(names) > MOST_NAMES:
+            yield f"  … and {len(names) - MOST_NAMES} more in this batch"
+    if len(view.batches) > MOST_BANNERS:
+        yield f"… and {len(view.batches) - MOST_BANNERS} more batches"
+    yield f"{len(plan.tasks)} tasks in {len(view.batches)} batches, {plan.limits.parallelism} at a time"
+    yield f"critical path: {duration(view.critical_seconds)} through {_named(view.critical_path)}"
+    yield (
+        f"expected: {duration(view.expected_seconds)} for {duration(view.work_seconds)} of work "
+        f"(from {_sources(plan)})"
+    )
+    yield from _costs(plan)
+    yield from _tools(plan)
+    for one, other in view.overlaps:
+        yield f"never at the same time, their writes overlap: {one}, {other}"
+    if state.run:
+        yield f"kept from run {state.run}: {state.tally['completed']} completed tasks"
+        if again:
+            yield f"would run again, because they or their inputs changed: {_named(again)}"
+    if left_out:
+        yield f"agent_tasks/ holds the first {PREVIEWS} tasks; {left_out} more are rendered at their launch"
+    for warning in view.warnings:
+        yield f"note: {warning}"
+    yield f"views: {one_line(str(workspace.master_plan), 300)}"
+
+
+def _named(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:MOST_NAMES])
+    return f"{shown}, … {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else shown
+
+
+def _sources(plan: Plan) -> str:
+    given = sum(task.estimate is not None for task in plan.tasks)
+    if given == len(plan.tasks):
+        return "the plan's estimates"
+    rest = "earlier runs here, else 5m a worker and 10s a command"
+    return f"estimates of {given} tasks, {rest}" if given else rest
+
+
+def _costs(plan: Plan) -> Iterator[str]:
+    workers = [task for task in plan.tasks if task.cli == "claude"]
+    if not workers:
+        yield "cost: none, no task uses a model"
+        return
+    bounded = [task.budget_usd * task.attempts for task in workers if task.budget_usd is not None]
+    budget = plan.limits.budget_usd
+    if budget is not None:
+        yield f"cost: at most ${budget:.2f}, the run's budget, and one call of each worker then running"
+    elif len(bounded) == len(workers):
+        yield f"cost: at most ${sum(bounded):.2f}, the sum of the tasks' budgets"
+    else:
+        yield f"cost: not bounded; {len(workers)} workers use a model (limits.budget_usd sets a ceiling)"
+
+
+def _tools(plan: Plan) -> Iterator[str]:
+    kinds: dict[str, list[str]] = {}
+    for task in plan.tasks:
+        if task.cli == "claude":
+            kinds.setdefault(_tools_of(task), []).append(task.id)
+    for tools, names in list(kinds.items())[:MOST_NAMES]:
+        yield f"tools of {_named(names)}: {tools}"
+
+
+def _tools_of(task: Task) -> str:
+    rules = [*claude.rules(task)]
+    return one_line(f"{', '.join(rules)} ({task.worker}, {task.permission_mode or claude.DEFAULT_MODE})", 300)

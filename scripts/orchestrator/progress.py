@@ -1,0 +1,251 @@
+"""A run told as it goes: one plain line per change of state, or events as JSON lines; and its end in a few."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from orchestrator.core import events
+from orchestrator.core.events import (
+    AttemptFinished,
+    AttemptStarted,
+    Event,
+    PlanVerified,
+    RunFinished,
+    TaskBlocked,
+    TaskCancelled,
+    TaskRetried,
+    TaskSkipped,
+)
+from orchestrator.core.state import STATUSES, RunState, TaskState
+from orchestrator.core.text import duration, one_line
+from orchestrator.edges.workspace import Workspace
+
+ICONS = {
+    "waiting": "⏸️",
+    "pending": "🟡",
+    "running": "🔵",
+    "retrying": "🔄",
+    "blocked": "✋",
+    "completed": "✅",
+    "failed": "❌",
+    "skipped": "⏭️",
+    "cancelled": "🚫",
+}
+LONGEST_END = 20
+"""Lines that `run` may end with: what a person, or a session that pays by the word, reads at once."""
+
+
+def plain(state: RunState) -> Callable[[Event], None]:
+    """A listener that writes one line per change of state to stderr."""
+
+    def tell(event: Event) -> None:
+        if line := line_of(event, state):
+            say(f"{event.time.astimezone():%H:%M:%S} [{state.ended}/{len(state.tasks)}] {line}")
+
+    return tell
+
+
+def json_lines(event: Event) -> None:
+    """A listener that writes every event to stdout as it stands in the journal."""
+    out(events.encode(event).decode())
+
+
+def line_of(event: Event, state: RunState) -> str:
+    """One event in words; empty for those that change no task."""
+    match event:
+        case AttemptStarted(task=name, attempt=number):
+            again = f" (attempt {number})" if number > 1 else ""
+            return f"{_named(state, name)} started{again}"
+        case AttemptFinished():
+            return _finished(state, event)
+        case TaskBlocked(task=name, question=question):
+            return f"{name} needs a person: {one_line(question)}"
+        case TaskSkipped(task=name, reason=reason):
+            return f"{name} skipped: {one_line(reason)}"
+        case TaskCancelled(task=name):
+            return f"{name} cancelled"
+        case TaskRetried(task=name):
+            return f"{name} gets fresh attempts"
+        case PlanVerified(passed=passed, reason=reason):
+            return (
+                "the plan's own checks passed"
+                if passed
+                else f"the plan's own checks failed: {one_line(reason)}"
+            )
+        case RunFinished(exit=status, reason=reason):
+            return f"run ended with {status}: {one_line(reason)}"
+    return ""
+
+
+def _named(state: RunState, name: str) -> str:
+    task = state.by_id.get(name)
+    title = one_line(task.task.title, 60) if task else ""
+    return f"{name} {title}".strip()
+
+
+def _finished(state: RunState, event: AttemptFinished) -> str:
+    took = duration(event.seconds)
+    if event.outcome == "success":
+        return f"{_named(state, event.task)} completed in {took}"
+    task = state.by_id.get(event.task)
+    then = "" if task is None or task.mark else ", will run again"
+    reason = f": {one_line(event.reason)}" if event.reason else ""
+    return f"{_named(state, event.task)} {event.outcome} after {took}{then}{reason}"
+
+
+def say(text: str) -> None:
+    """A line for people, on stderr; a terminal that is gone is no reason to stop a run."""
+    _write(sys.stderr, text)
+
+
+def out(text: str) -> None:
+    """A line of data, on stdout."""
+    _write(sys.stdout, text)
+
+
+def _write(stream: Any, text: str) -> None:
+    try:
+        stream.write(text + "\n")
+        stream.flush()
+    except UnicodeEncodeError:
+        stream.write(text.encode("ascii", "backslashreplace").decode() + "\n")
+    except (OSError, ValueError):
+        pass
+
+
+def ending(state: RunState, workspace: Workspace, command: str) -> list[str]:
+    """How a run ended, in at most LONGEST_END lines: failures first, with reason, file and next command."""
+    lines: list[str] = []
+    troubled = [task for task in state.tasks if task.mark in ("failed", "blocked")]
+    for task in troubled[:8]:
+        lines.append(f"{task.task.id} {task.mark}: {one_line(task.reason, 160) or task.outcome}")
+        lines.append(f"    {_shown(workspace.result(task.agent))}")
+    if len(troubled) > 8:
+        lines.append(f"… and {len(troubled) - 8} more")
+    if troubled:
+        lines.append(
+            f"again: {command} retry {troubled[0].task.id}   (or: retry --failed), then: {command} run"
+        )
+    lines.append(summary(state))
+    lines.append(f"results: {_shown(workspace.final_output)}")
+    return lines[:LONGEST_END]
+
+
+def _shown(path: Any) -> str:
+    return one_line(str(path), 300)
+
+
+def summary(state: RunState) -> str:
+    """Counts, time and money, in a line."""
+    counts = ", ".join(f"{count} {status}" for status, count in state.counts().items() if count)
+    cost = f", ${state.cost_usd:.2f} (the CLI's own estimate)" if state.cost_usd else ""
+    took = ""
+    if state.finished and state.resumed:
+        took = f" in {duration((state.finished.time - state.resumed).total_seconds())}"
+    return f"{len(state.tasks)} tasks: {counts or 'none'}{took}{cost}"
+
+
+def document(state: RunState, pid: int | None, now: datetime) -> dict[str, Any]:
+    """`status --json`; keys may be added, none is taken away or changed."""
+    finished = state.finished
+    return {
+        "format": 1,
+        "run": {
+            "id": state.run or None,
+            "state": run_state(state, pid),
+            "exit": finished.exit if finished else None,
+            "reason": finished.reason if finished else None,
+            "cost_usd": round(state.cost_usd, 6),
+            "started": state.started,
+            "ended": finished.time if finished else None,
+            "holding": holding(state, pid, now),
+            "dispatcher": pid,
+            "project": state.project or None,
+            "counts": state.counts(),
+        },
+        "tasks": [_task(task) for task in state.tasks],
+    }
+
+
+def run_state(state: RunState, pid: int | None) -> str:
+    """`none`, `running`, `interrupted` (its dispatcher is gone) or `finished`."""
+    if not state.run:
+        return "none"
+    if pid is not None and not state.finished:
+        return "running"
+    return "finished" if state.finished and state.finished.exit != 130 else "interrupted"
+
+
+def holding(state: RunState, pid: int | None, now: datetime) -> dict[str, Any] | None:
+    """Why a run that goes on launches nothing at the moment, and until when."""
+    if pid is None or state.finished or state.running:
+        return None
+    resting = [task for task in state.tasks if task.status == "retrying" and task.retry_at > now.timestamp()]
+    if not resting:
+        return None
+    first = min(resting, key=lambda task: task.retry_at)
+    until = datetime.fromtimestamp(first.retry_at, now.tzinfo)
+    return {"reason": f"{first.task.id} waits after {first.outcome}", "until": until}
+
+
+def _task(task: TaskState) -> dict[str, Any]:
+    return {
+        "id": task.task.id,
+        "agent": f"Agent-{task.agent:02d}",
+        "title": task.task.name,
+        "worker": task.task.worker,
+        "status": task.status,
+        "outcome": task.outcome or None,
+        "reason": task.reason or None,
+        "attempts": task.number,
+        "cost_usd": round(task.cost_usd, 6),
+        "started": task.started,
+        "ended": task.ended if not task.running else None,
+        "result": f"results/agent-{task.agent:02d}-result.md" if task.mark and task.outcome else None,
+    }
+
+
+def status_lines(
+    state: RunState, pid: int | None, now: datetime, ascii_only: bool, most: int = 60
+) -> list[str]:
+    """`status` for people: the run in a line, then tasks, those that matter first where there are many."""
+    if not state.run:
+        return ["nothing has been run here yet"]
+    head = f"run {state.run}: {run_state(state, pid)}"
+    if state.finished:
+        head += f" ({one_line(state.finished.reason)}, exit {state.finished.exit})"
+    lines = [head, summary(state)]
+    if held := holding(state, pid, now):
+        lines.append(f"holding: {held['reason']} until {held['until'].astimezone():%H:%M:%S}")
+    shown = state.tasks
+    if len(shown) > most:
+        order = {status: i for i, status in enumerate(_FIRST)}
+        shown = sorted(shown, key=lambda task: (order[task.status], task.index))[:most]
+    lines += [_row(task, ascii_only) for task in shown]
+    if len(state.tasks) > most:
+        lines.append(f"… and {len(state.tasks) - most} more; all of them: status --json")
+    return lines
+
+
+_FIRST = (
+    "running",
+    "blocked",
+    "failed",
+    "retrying",
+    "pending",
+    "waiting",
+    "skipped",
+    "cancelled",
+    "completed",
+)
+assert set(_FIRST) == set(STATUSES)
+
+
+def _row(task: TaskState, ascii_only: bool) -> str:
+    status = task.status if ascii_only else f"{ICONS[task.status]} {task.status}"
+    reason = one_line(task.reason, 100) if task.mark != "completed" else ""
+    words = [f"  {task.task.id:<8}", f"{status:<12}", one_line(task.task.title, 50), reason]
+    return " ".join(word for word in words if word).rstrip()

@@ -1,0 +1,354 @@
+"""What `run` and the commands that steer a run do, in order: check, hold, record, act."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from msgspec import Struct
+
+from orchestrator import progress, runs
+from orchestrator.clis import claude, shell
+from orchestrator.core.history import History
+from orchestrator.core.plan import Plan
+from orchestrator.core.state import ENDED, RunState, same_work
+from orchestrator.edges import inbox, journal
+from orchestrator.edges.inbox import Order
+from orchestrator.edges.workspace import Workspace, explained, write_whole_bytes
+from orchestrator.errors import OrchestratorError, UsageError, WorkspaceHeld
+from orchestrator.following import Follower, unknown_task
+from orchestrator.runs import Options, Run
+
+__all__ = [
+    "Asked",
+    "Options",
+    "aggregate",
+    "cancellable",
+    "detached",
+    "dry_run",
+    "order",
+    "retriable",
+    "run",
+    "watch",
+]
+
+COMMAND = "orchestrate"
+LOOK_FOR_ANSWER = 0.05
+"""Seconds between two looks whether an order was taken."""
+
+
+class Asked(Struct, frozen=True):
+    """What the command line of `run` says."""
+
+    plan: Path | None = None
+    options: Options = Options()
+    as_json: bool = False
+    watch: bool = False
+
+
+def run(
+    workspace: Workspace, asked: Asked, here: Path, begun: Callable[[int, str], None] | None = None
+) -> int:
+    """Run or resume; the exit status. `begun` is told once the start is on disk, or that nothing is to be done."""
+    plan = _read_given(workspace, asked)
+    with runs.held(workspace) as lock:
+        journal.sign(lock)
+        with explained(f"cannot go on in {workspace.root}"):
+            return _run_held(workspace, asked, here, plan, begun)
+
+
+def _read_given(workspace: Workspace, asked: Asked) -> Plan | None:
+    """The plan to run, if a file says one; read before anything is touched."""
+    from orchestrator.edges.planfile import read_plan
+
+    if asked.plan is not None:
+        plan = read_plan(asked.plan)
+    elif workspace.plan_file.exists():
+        plan = read_plan(workspace.plan_file)
+    else:
+        return None
+    runs.refuse_bypass(plan, asked.options)
+    return plan
+
+
+def _run_held(
+    workspace: Workspace,
+    asked: Asked,
+    here: Path,
+    given: Plan | None,
+    begun: Callable[[int, str], None] | None,
+) -> int:
+    state, history = _open(workspace, asked, given)
+    plan = given or state.plan
+    if plan is None:
+        raise UsageError(f"no plan: write {workspace.plan_file} (`{COMMAND} init REQUEST` begins one)")
+    if not asked.options.retry_failed and state.plan == plan and runs.nothing_left(state):
+        return _say_nothing_left(workspace, state, begun)
+    options = _with_claude(asked.options, plan, state)
+    _copy_plan(workspace, asked.plan)
+    run = Run(workspace, state, history, options, listeners=_listeners(asked, state))
+    try:
+        os.chdir(state.project or workspace.project_folder(here))
+        run.begin(Path.cwd())
+        run.accept(plan)
+        if asked.options.retry_failed:
+            run.retry_failed()
+        run.views.preview(state)
+        if begun:
+            begun(0, f"run {state.run} goes on as process {os.getpid()}; see: {COMMAND} status")
+        status = _watched(run, asked)
+    finally:
+        run.close()
+    _say_end(workspace, asked, state)
+    return status
+
+
+def _open(workspace: Workspace, asked: Asked, plan: Plan | None) -> tuple[RunState, History]:
+    if asked.options.new and workspace.journal.exists():
+        if plan is None:
+            raise UsageError("`run --new` needs a plan: name its file")
+        try:
+            name = journal.load(workspace.journal).run
+        except OrchestratorError:
+            # A journal that cannot be read is what --new is the way out of.
+            name = "unreadable"
+        click.echo(f"archived to {workspace.archive_run(name)}", err=True)
+    state, history = runs.load(workspace)
+    if plan is not None:
+        runs.refuse_stranger(state, plan, str(asked.plan or workspace.plan_file))
+    return state, history
+
+
+def _with_claude(options: Options, plan: Plan, state: RunState) -> Options:
+    done = {task.task.id for task in state.tasks if task.mark in ENDED}
+    if not any(task.cli == "claude" and task.id not in done for task in plan.tasks):
+        return options
+    from msgspec.structs import replace
+
+    return replace(options, claude=runs.find_claude(options.claude))
+
+
+def _copy_plan(workspace: Workspace, given: Path | None) -> None:
+    if given is not None and given.resolve() != workspace.plan_file:
+        write_whole_bytes(str(workspace.plan_file), given.read_bytes(), durable=True)
+
+
+def _listeners(asked: Asked, state: RunState) -> list[Callable[[Any], None]]:
+    if asked.as_json:
+        return [progress.json_lines]
+    if _live(asked):
+        return []
+    return [progress.plain(state)]
+
+
+def _live(asked: Asked) -> bool:
+    return not asked.as_json and (sys.stderr.isatty() or asked.watch) and sys.stderr.isatty()
+
+
+def _watched(run: Run, asked: Asked) -> int:
+    if not _live(asked):
+        return run.go()
+    from orchestrator.live import Live
+
+    with Live(run.state, run.workspace) as live:
+        run.dispatcher.each_turn = live.refresh
+        return run.go()
+
+
+def _say_nothing_left(workspace: Workspace, state: RunState, begun: Callable[[int, str], None] | None) -> int:
+    assert state.finished is not None
+    status = state.finished.exit if state.finished.exit != 130 else 1
+    lines = [f"nothing to do: run {state.run} has ended", *progress.ending(state, workspace, COMMAND)]
+    if begun:
+        begun(status, "\n".join(lines))
+    else:
+        click.echo("\n".join(lines))
+    return status
+
+
+def _say_end(workspace: Workspace, asked: Asked, state: RunState) -> None:
+    if not asked.as_json:
+        progress.out("\n".join(progress.ending(state, workspace, COMMAND)))
+
+
+def detached(workspace: Workspace, asked: Asked, here: Path) -> int:
+    """Begin in a process of its own; returns when the start is on disk."""
+    with explained(f"cannot write to {workspace.root}"):
+        workspace.create()
+    tell = runs.detach(workspace.dispatcher_log)
+    try:
+        run(workspace, asked, here, begun=tell)
+    except OrchestratorError as error:
+        tell(error.exit_code, f"orchestrate: {error}")
+        progress.say(f"orchestrate: {error}")
+    except BaseException:
+        tell(5, f"orchestrate: could not begin; see {workspace.dispatcher_log}")
+        raise
+    finally:
+        sys.stdout.flush()
+    os._exit(0)
+
+
+def dry_run(workspace: Workspace, asked: Asked, here: Path) -> int:
+    """Print the command line of every task that would run, in plan order."""
+    plan = _read_given(workspace, asked)
+    state, _ = runs.load(workspace)
+    plan = plan or state.plan
+    if plan is None:
+        raise UsageError(f"no plan: write {workspace.plan_file} (`{COMMAND} init REQUEST` begins one)")
+    kept = {task.task.id for task in state.tasks if task.mark in ENDED}
+    for task in plan.tasks:
+        if task.id in kept and same_work(state.by_id[task.id].task, task):
+            continue
+        folder = workspace.attempt(task.id, 1)
+        if task.cli == "shell":
+            click.echo(f"{task.id}: {shlex.join((shell.SHELL, '-c', task.run))}")
+        elif task.cli == "claude":
+            words = claude.command(_claude_or_name(asked.options), task, "SESSION-ID")
+            click.echo(f"{task.id}: {shlex.join(words)} < {shlex.quote(f'{folder}/prompt.md')}")
+        else:
+            click.echo(f"{task.id}: done in a session, never launched")
+    return 0
+
+
+def _claude_or_name(options: Options) -> str:
+    try:
+        return runs.find_claude(options.claude)
+    except OrchestratorError:
+        return options.claude or "claude"
+
+
+def watch(workspace: Workspace, ascii_only: bool) -> int:
+    """Show a run that another process dispatches until it has ended or its dispatcher is gone."""
+    from orchestrator.live import Live
+
+    follower = Follower(workspace, *([] if sys.stderr.isatty() else [lambda event: _tell(follower, event)]))
+    alive = follower.look()
+    if not sys.stderr.isatty():
+        return _watch_plainly(follower, alive)
+    with Live(follower.state, workspace, ascii_only=ascii_only) as live:
+        while alive is not None and follower.state.finished is None:
+            live.state = follower.state
+            live.refresh()
+            time.sleep(LOOK_FOR_ANSWER * 5)
+            alive = follower.look()
+        live.state = follower.state
+    return _say_watched(workspace, follower.state)
+
+
+def _tell(follower: Follower, event: Any) -> None:
+    progress.plain(follower.state)(event)
+
+
+def _watch_plainly(follower: Follower, alive: int | None) -> int:
+    while alive is not None and follower.state.finished is None:
+        time.sleep(LOOK_FOR_ANSWER * 5)
+        alive = follower.look()
+    return 0
+
+
+def _say_watched(workspace: Workspace, state: RunState) -> int:
+    click.echo(
+        "\n".join(progress.ending(state, workspace, COMMAND))
+        if state.run
+        else "nothing has been run here yet"
+    )
+    return 0
+
+
+def retriable(workspace: Workspace, names: Sequence[str], failed: bool) -> list[str]:
+    """The tasks that `retry` means.
+
+    Raises:
+        UsageError: a task that does not exist or is running.
+    """
+    state = journal.load(workspace.journal)
+    if failed:
+        return [task.task.id for task in state.tasks if task.mark in ("failed", "blocked")]
+    problems = [_not_retriable(state, name) for name in names]
+    if found := [problem for problem in problems if problem]:
+        raise UsageError("\n".join(found))
+    return list(names)
+
+
+def _not_retriable(state: RunState, name: str) -> str:
+    task = state.by_id.get(name)
+    if task is None:
+        return unknown_task(state, name)
+    busy = next((t for t in (task, *state.dependents_of(task)) if t.running), None)
+    return f"{name} cannot be retried while {busy.task.id} is running; cancel it first" if busy else ""
+
+
+def cancellable(workspace: Workspace, names: Sequence[str]) -> None:
+    """Raises UsageError for a task that does not exist or has ended."""
+    state = journal.load(workspace.journal)
+    problems = []
+    for name in names:
+        task = state.by_id.get(name)
+        if task is None:
+            problems.append(unknown_task(state, name))
+        elif task.mark in ENDED:
+            problems.append(f"{name} cannot be cancelled: it is {task.mark}")
+    if problems:
+        raise UsageError("\n".join(problems))
+
+
+def order(workspace: Workspace, orders: Sequence[Order], patience: float) -> int:
+    """Hand orders to the living dispatcher, or carry them out here if there is none."""
+    if not workspace.journal.exists():
+        raise UsageError("nothing has been run here yet; begin with: orchestrate run")
+    with explained(f"cannot write to {workspace.root}"):
+        files = [inbox.hand_in(workspace.inbox, wanted) for wanted in orders]
+        until = time.monotonic() + patience
+        while any(file.exists() for file in files):
+            if _carry_out(workspace):
+                click.echo(f"done; go on with: {COMMAND} run")
+                return 0
+            if time.monotonic() > until:
+                click.echo("handed in; the dispatcher has not taken it yet")
+                return 0
+            time.sleep(LOOK_FOR_ANSWER)
+    click.echo("done")
+    return 0
+
+
+def _carry_out(workspace: Workspace) -> bool:
+    """Take the inbox in, if no dispatcher lives."""
+    try:
+        with runs.held(workspace):
+            state, history = runs.load(workspace)
+            run = Run(workspace, state, history, Options())
+            try:
+                run.dispatcher.steer()
+                run.write_views()
+            finally:
+                run.close()
+    except WorkspaceHeld:
+        return False
+    return True
+
+
+def aggregate(workspace: Workspace, to: Path | None) -> Path:
+    """Write final_output.md from what is there; its path."""
+    from datetime import UTC, datetime
+
+    from orchestrator.edges.views import Views
+
+    state, history = runs.load(workspace)
+    if not state.run:
+        raise UsageError("nothing has been run here yet; begin with: orchestrate run")
+    if journal.holder(workspace.lock_file) is None:
+        with runs.held(workspace):
+            run = Run(workspace, state, history, Options())
+            run.restore_results()
+            run.close()
+    path = to or workspace.final_output
+    with explained(f"cannot write {path}"):
+        Views(workspace, history).final(state, datetime.now(UTC), path)
+    return path

@@ -1,0 +1,326 @@
+"""A run in its workspace: opened, begun or taken up again, and put away.
+
+What `commands.py` says in a few words is done here, with the real clock, processes and files.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from orchestrator import __version__
+from orchestrator.clis import claude
+from orchestrator.core.events import Event, RunResumed, RunStarted
+from orchestrator.core.history import History
+from orchestrator.core.plan import Plan
+from orchestrator.core.scheduler import Learned, learn
+from orchestrator.core.state import ENDED, RunState
+from orchestrator.edges import journal
+from orchestrator.edges.journal import Journal
+from orchestrator.edges.workspace import Workspace, explained
+from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageError
+
+ARCHIVES_LEARNED_FROM = 3
+"""How many earlier runs are read for durations: enough for a habit, little enough to read at every start."""
+
+USUAL_PLACES = (
+    "~/.local/bin/claude",
+    "~/.claude/local/claude",
+    "/usr/local/bin/claude",
+    "/opt/homebrew/bin/claude",
+)
+"""Where Claude Code's own installers put the program."""
+
+
+class Options(Struct, frozen=True):
+    """What `run` was asked for beyond the plan."""
+
+    parallelism: int | None = None
+    budget: float | None = None
+    new: bool = False
+    retry_failed: bool = False
+    allow_bypass: bool = False
+    claude: str | None = None
+
+
+class SteadyClock:
+    """Seconds since the epoch that no change of the machine's clock can move, and that count a machine's sleep."""
+
+    def __init__(self) -> None:
+        self._which = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+        self._offset = time.time() - time.clock_gettime(self._which)
+
+    def __call__(self) -> float:
+        """The time now."""
+        return time.clock_gettime(self._which) + self._offset
+
+
+@contextmanager
+def held(workspace: Workspace) -> Iterator[int]:
+    """Hold the workspace, made if need be.
+
+    Raises:
+        WorkspaceHeld: another process does.
+    """
+    with explained(f"cannot write to {workspace.root}"):
+        workspace.create()
+        descriptor = journal.hold(workspace.lock_file)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def find_claude(named: str | None) -> str:
+    """The claude program: the one named, else `ORCHESTRATE_CLAUDE`, the PATH, the usual places.
+
+    Raises:
+        EnvironmentProblem: there is none.
+    """
+    wanted = named or os.environ.get("ORCHESTRATE_CLAUDE")
+    for candidate in [wanted] if wanted else ["claude", *map(os.path.expanduser, USUAL_PLACES)]:
+        if found := shutil.which(candidate):
+            return os.path.abspath(found)
+    where = f"{wanted} is not a program" if wanted else "no claude program on the PATH"
+    raise EnvironmentProblem(
+        f"{where}; install Claude Code (npm install -g @anthropic-ai/claude-code) or name it with --claude PATH"
+    )
+
+
+def refuse_stranger(state: RunState, plan: Plan, name: str) -> None:
+    """Raises UsageError where a plan has nothing to do with the run in the workspace."""
+    if state.plan is not None and not any(task.id in state.agents for task in plan.tasks):
+        raise UsageError(
+            f"{name} shares no task with the run {state.run} in this workspace; "
+            "`run --new` archives that run and begins this plan"
+        )
+
+
+def refuse_bypass(plan: Plan, options: Options) -> None:
+    """Raises UsageError where a plan asks for more than the command grants."""
+    asking = [task.id for task in plan.tasks if task.permission_mode == "bypassPermissions"]
+    if asking and not options.allow_bypass:
+        raise UsageError(
+            f"{', '.join(asking[:5])}: permission_mode bypassPermissions lets a worker do anything on this machine; "
+            "say --allow-bypass if that is what you want"
+        )
+
+
+def nothing_left(state: RunState) -> bool:
+    """Whether a run has nothing to start, nothing running and nothing to check."""
+    if state.plan is None or state.finished is None or state.running:
+        return False
+    if any(task.startable and task.task.cli != "session" for task in state.tasks):
+        return False
+    if state.doomed and any(not task.mark for task in state.doomed):
+        return False
+    all_completed = state.tally["completed"] == len(state.tasks)
+    return not (all_completed and state.plan.verify and not (state.verified and state.verified.passed))
+
+
+def learned(workspace: Workspace, state: RunState) -> Learned:
+    """Durations from this run and the newest archived ones; an archive that cannot be read teaches nothing."""
+    states = [state]
+    for path in workspace.archived_journals()[:ARCHIVES_LEARNED_FROM]:
+        try:
+            states.append(journal.load(path))
+        except (OrchestratorError, OSError):
+            continue
+    return learn(states)
+
+
+def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What workers inherit: all but the variables of a surrounding session or task."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name not in claude.SESSION_VARIABLES
+        and not name.startswith(("ORCHESTRATE_INPUT_", "ORCHESTRATE_RESULT_"))
+    }
+
+
+def new_run_id(now: datetime) -> str:
+    """Sorts by time, and no two are the same."""
+    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+class Run:
+    """A run opened for writing, by whoever holds the workspace."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        state: RunState,
+        history: History,
+        options: Options,
+        listeners: Sequence[Callable[[Event], None]] = (),
+    ) -> None:
+        from orchestrator.attempts import Attempts
+        from orchestrator.dispatcher import Dispatcher
+        from orchestrator.edges.processes import Processes
+        from orchestrator.edges.views import Views
+
+        self.state, self.history, self.workspace, self.options = state, history, workspace, options
+        self.clock = SteadyClock()
+        self.views = Views(workspace, history)
+        self.journal = Journal(workspace.journal)
+        self.processes = Processes(worker_environment(os.environ))
+        attempts = Attempts(state, workspace, self.processes, self.views, options.claude or "", self.clock)
+        self.dispatcher = Dispatcher(
+            state, self.journal, workspace, self.processes, attempts, self.views, self.clock,
+            listeners=(history.note, *listeners),
+            learned=learned(workspace, state),
+            parallelism=options.parallelism,
+            budget=options.budget,
+        )  # fmt: skip
+        self.attempts = attempts
+
+    def begin(self, project: Path) -> None:
+        """Record that this dispatcher begins the run, or takes it up again."""
+        stamp, pid = self.dispatcher.stamp(), os.getpid()
+        if self.state.run:
+            self.dispatcher.record(RunResumed(**stamp, pid=pid, version=__version__))
+        else:
+            run = new_run_id(datetime.fromtimestamp(self.clock(), UTC))
+            self.dispatcher.record(
+                RunStarted(**stamp, run=run, project=str(project), pid=pid, version=__version__)
+            )
+        self.dispatcher.commit()
+
+    def accept(self, plan: Plan) -> None:
+        """Take a plan in, if it differs from the one that holds."""
+        if plan != self.state.plan:
+            self.dispatcher.accept(plan)
+
+    def retry_failed(self) -> list[str]:
+        """Fresh attempts for all that failed or is blocked; their ids."""
+        from orchestrator.core.events import TaskRetried
+
+        names = [task.task.id for task in self.state.tasks if task.mark in ("failed", "blocked")]
+        for name in names:
+            if self.state.by_id[name].mark in ("failed", "blocked"):
+                self.dispatcher.record(TaskRetried(**self.dispatcher.stamp(), task=name))
+        self.dispatcher.commit()
+        return names
+
+    def go(self) -> int:
+        """Run to the end, heeding signals; the exit status of the run."""
+        reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.processes.watch(reader)
+        with _heeding(self.dispatcher.interrupt, reader, writer):
+            status = self.dispatcher.run()
+        self.sweep()
+        self.write_views()
+        return status
+
+    def sweep(self) -> None:
+        """Stop what workers left behind out of sight: daemons that took no output file with them."""
+        from orchestrator.edges.processes import stop_now, table
+
+        mine = f"{self.state.run}/"
+        for marker in {entry.marker for entry in table().values() if entry.marker.startswith(mine)}:
+            stop_now(marker)
+
+    def write_views(self) -> None:
+        """Every view as it stands at the end."""
+        now = datetime.fromtimestamp(self.clock(), UTC)
+        self.restore_results()
+        self.views.refresh(self.state, now)
+        self.views.final(self.state, now)
+
+    def restore_results(self) -> None:
+        """Write result files again that were removed by hand."""
+        for task in self.state.tasks:
+            if (
+                task.mark in ("completed", "failed", "blocked")
+                and not self.workspace.result(task.agent).exists()
+            ):
+                self.attempts.restore(task)
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        self.journal.close()
+
+
+@contextmanager
+def _heeding(interrupt: Callable[[], None], reader: int, writer: int) -> Iterator[None]:
+    """Signals that ask for an end wake the loop. Set explicitly: a background shell hands SIGINT down ignored."""
+
+    def handle(_number: int, _frame: Any) -> None:
+        # Emptied here, or the loop would wake for the same signal for ever.
+        with suppress(BlockingIOError):
+            os.read(reader, 4096)
+        interrupt()
+
+    before = {
+        number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    old = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(old)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(reader)
+        os.close(writer)
+
+
+def load(workspace: Workspace) -> tuple[RunState, History]:
+    """State and history of the run in a workspace; empty ones where there is none."""
+    history = History()
+    with explained(f"cannot read {workspace.journal}"):
+        return journal.load(workspace.journal, history.note), history
+
+
+def unfinished(state: RunState) -> bool:
+    """Whether there is a run here whose tasks have not all ended."""
+    return bool(state.tasks) and any(task.mark not in ENDED for task in state.tasks)
+
+
+def detach(log: Path) -> Callable[[int, str], None] | None:
+    """Go on in a process that no terminal, shell or caller can take down with it.
+
+    In that process: returns a function to tell the caller how the start went (exit status, text), once. In the
+    calling one: waits for that, shows it, and exits.
+    """
+    reader, writer = os.pipe()
+    if os.fork():
+        os.close(writer)
+        with open(reader, encoding="utf-8") as told:
+            status, _, text = told.read().partition(" ")
+        if text:
+            print(text, file=sys.stdout if status == "0" else sys.stderr, flush=True)
+        # No cleaning up here: what is open belongs to the other process.
+        os._exit(int(status) if status else 5)
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    os.close(reader)
+    os.set_inheritable(writer, False)
+    null = os.open(os.devnull, os.O_RDONLY)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for descriptor, number in ((null, 0), (output, 1), (output, 2)):
+        os.dup2(descriptor, number)
+
+    def tell(status: int, text: str) -> None:
+        nonlocal writer
+        if writer >= 0:
+            os.write(writer, f"{status} {text}".encode())
+            os.close(writer)
+            writer = -1
+
+    return tell

@@ -1,0 +1,163 @@
+"""Imports run downhill: commands -> dynamic -> dispatcher -> (clis, edges) -> core."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from importlib.util import resolve_name
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
+
+# Each room of the package, lowest first, and the rooms it may import from. `errors` and the names of the
+# package itself are free to all. A room is a folder or a module of scripts/orchestrator/.
+ROOMS: dict[str, set[str]] = {
+    "errors": set(),
+    "environment": set(),
+    "installer": {"environment"},
+    "bootstrap": {"environment", "installer"},
+    "demo": set(),
+    "core": {"core"},
+    "clis": {"clis", "core"},
+    "edges": {"edges", "core"},
+    "attempts": {"clis", "edges", "core"},
+    "dispatcher": {"attempts", "clis", "edges", "core"},
+    "runs": {"dispatcher", "attempts", "clis", "edges", "core"},
+    "dynamic": {"runs", "dispatcher", "attempts", "clis", "edges", "core"},
+    "progress": {"edges", "core"},
+    "live": {"progress", "clis", "edges", "core"},
+    "following": {"progress", "clis", "edges", "core"},
+    "planning": {"runs", "progress", "clis", "edges", "core"},
+    "health": {"runs", "progress", "clis", "edges", "core"},
+    "running": {"dynamic", "runs", "progress", "live", "following", "clis", "edges", "core"},
+    "demonstration": {"running", "runs", "edges", "core"},
+    "commands": {
+        *("demonstration", "running", "health", "planning", "following", "progress"),
+        *("dynamic", "runs", "dispatcher", "clis", "edges", "core"),
+    },
+    "__main__": {"commands"},
+}
+FREE_TO_ALL = {"", "errors"}
+NAMES_OF_THE_PACKAGE = {"__version__"}
+
+# Rooms that work without, or before, the packages of the program; and what they may import none the less.
+STANDARD_LIBRARY_AND: dict[str, set[str]] = {
+    "errors": set(),
+    "environment": set(),
+    "installer": set(),
+    "bootstrap": set(),
+    "core": {"msgspec"},
+}
+
+# A clock, a file, a process or randomness in the core.
+FORBIDDEN_IN_CORE = {
+    *("asyncio", "io", "os", "pathlib", "random", "secrets", "shutil", "socket", "subprocess", "tempfile"),
+    *("threading", "time", "uuid"),
+}
+
+MODULES = sorted(path.relative_to(SCRIPTS) for path in SCRIPTS.rglob("*.py"))
+MODULES_OF_THE_PACKAGE = [path for path in MODULES if path.parts[0] == "orchestrator"]
+
+
+def complaints(path: Path, source: str) -> list[str]:
+    """What is wrong with the imports of the file at `path`, relative to scripts/."""
+    room = room_of(path)
+    if room and room not in ROOMS:
+        return [f"{path}: what may it import? give {room!r} a row in ROOMS of tests/test_imports.py"]
+    return [f"{path}: may not import {name}" for name in imported(path, source) if not may_import(room, name)]
+
+
+def room_of(path: Path) -> str:
+    """The room of a file; empty for the package's own `__init__.py`."""
+    name = path.parts[1].removesuffix(".py")
+    return "" if name == "__init__" else name
+
+
+def imported(path: Path, source: str) -> Iterator[str]:
+    """The dotted name of every module, or name of the package, that a file imports anywhere."""
+    package = ".".join(path.parts[:-1])
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            origin = resolve_name("." * node.level + (node.module or ""), package)
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
+
+
+def may_import(room: str, name: str) -> bool:
+    """Whether a file of `room` may import what has the dotted name `name`."""
+    top, _, rest = name.partition(".")
+    if top == "orchestrator":
+        target = rest.partition(".")[0]
+        return target in FREE_TO_ALL | NAMES_OF_THE_PACKAGE | ROOMS.get(room, set())
+    if room == "core" and top in FORBIDDEN_IN_CORE:
+        return False
+    others = STANDARD_LIBRARY_AND.get(room)
+    return others is None or top in sys.stdlib_module_names or top in others
+
+
+@pytest.mark.parametrize("path", MODULES_OF_THE_PACKAGE, ids=str)
+def test_imports_run_downhill(path: Path) -> None:
+    assert complaints(path, (SCRIPTS / path).read_text(encoding="utf-8")) == []
+
+
+def test_no_file_has_the_name_of_a_standard_library_module() -> None:
+    """`sys.path[0]` is scripts/ for the entry, and any folder of it for what a task runs."""
+    names = {part.removesuffix(".py") for path in MODULES for part in path.parts}
+
+    assert names & set(sys.stdlib_module_names) == set()
+
+
+def test_a_room_imports_only_from_itself_and_from_rooms_below_it() -> None:
+    below: set[str] = set()
+    for room, allowed in ROOMS.items():
+        below.add(room)
+        assert allowed <= below, room
+
+
+def test_clis_and_edges_do_not_know_each_other() -> None:
+    assert "edges" not in ROOMS["clis"]
+    assert "clis" not in ROOMS["edges"]
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "bad"),
+    [
+        ("core/bad.py", "import time", "time"),
+        ("core/bad.py", "from pathlib import Path", "pathlib.Path"),
+        ("core/bad.py", "def now():\n    import os.path", "os.path"),
+        ("core/bad.py", "from orchestrator.edges import journal", "orchestrator.edges.journal"),
+        ("core/bad.py", "import yaml", "yaml"),
+        ("core/bad.py", "from ..clis import shell", "orchestrator.clis.shell"),
+        ("clis/bad.py", "import orchestrator.edges.journal", "orchestrator.edges.journal"),
+        ("edges/bad.py", "from orchestrator import dispatcher", "orchestrator.dispatcher"),
+        ("dispatcher.py", "from orchestrator import commands", "orchestrator.commands"),
+        ("installer.py", "from orchestrator.bootstrap import main", "orchestrator.bootstrap.main"),
+        ("installer.py", "import click", "click"),
+    ],
+)
+def test_an_import_uphill_is_found(path: str, source: str, bad: str) -> None:
+    path = f"orchestrator/{path}"
+
+    assert complaints(Path(path), source) == [f"{path}: may not import {bad}"]
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("core/good.py", "import re\nfrom msgspec import Struct\nfrom orchestrator.errors import PlanError"),
+        ("edges/good.py", "from . import journal\nfrom ..core.plan import Plan\nimport yaml, os"),
+        ("commands.py", "from orchestrator import __version__, dispatcher\nimport click"),
+    ],
+)
+def test_an_import_downhill_is_not_complained_about(path: str, source: str) -> None:
+    assert complaints(Path("orchestrator", path), source) == []
+
+
+def test_a_module_without_a_row_is_told_where_to_get_one() -> None:
+    (complaint,) = complaints(Path("orchestrator/novelty.py"), "")
+
+    assert "give 'novelty' a row in ROOMS of tests/test_imports.py" in complaint
