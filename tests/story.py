@@ -47,5 +47,8 @@ class Story:
             events.AttemptFinished, task=task, attempt=known.number, outcome=outcome, reason=reason, **facts
         )
 
+    def tell_plan(self, *tasks: Task) -> Story:
+        return self.tell(events.PlanAccepted, plan=Plan(request=self.plan.request, tasks=tasks))
+
     def skip(self, task: str, reason: str = "dependency failed: it needs T-02, which failed") -> Story:
         return self.tell(events.TaskSkipped, task=task, reason=reason)

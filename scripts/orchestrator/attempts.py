@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 from orchestrator.clis import claude, shell
@@ -20,7 +20,7 @@ from orchestrator.core.verdict import Check, Ending, Evidence, Said
 from orchestrator.edges import artifacts, journal, results
 from orchestrator.edges.processes import Ended, How
 from orchestrator.edges.views import Need, Views
-from orchestrator.edges.workspace import Workspace, write_all, write_whole_bytes
+from orchestrator.edges.workspace import Workspace, show_same, write_all, write_whole_bytes
 
 HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 """Errors at a launch that the next launch would meet too: the dispatcher gives up, the run can be resumed."""
@@ -39,7 +39,7 @@ class ProcessTable(Protocol):
     """What is needed of `edges.processes.Processes`."""
 
     def start(
-        self, key: str, marker: str, argv: Sequence[str], environment: dict[str, str], stdin: str, stdout: str,
+        self, key: str, marker: str, argv: tuple[str, ...], environment: dict[str, str], stdin: str, stdout: str,
         stderr: str, pid_file: str = "",
     ) -> None: ...  # fmt: skip
     def adopt(self, key: str, marker: str, stdout: str, pid_file: str) -> bool: ...
@@ -249,7 +249,7 @@ class Attempts:
         else:
             prompt = self._prompt(attempt).encode("utf-8", "replace")
             _write_new(f"{attempt.folder}/prompt.md", prompt)
-            write_whole_bytes(str(self._workspace.agent_task(attempt.task.agent)), prompt)
+            show_same(f"{attempt.folder}/prompt.md", str(self._workspace.agent_task(attempt.task.agent)))
 
     def _prompt(self, attempt: Attempt) -> str:
         plan = self._state.plan

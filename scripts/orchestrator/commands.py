@@ -180,7 +180,7 @@ def plan_command(context: click.Context, plan: Path | None, as_json: bool, ascii
 @json_option
 @click.pass_context
 def run(
-    context: click.Context, plan: Path | None, dry_run: bool, detach: bool, watch: bool, **options: Any
+    context: click.Context, /, plan: Path | None, dry_run: bool, detach: bool, watch: bool, **options: Any
 ) -> int:
     """Run PLAN (default: the workspace's plan.yaml), or take it up where it was left."""
     from orchestrator import running
@@ -264,7 +264,7 @@ def status(context: click.Context, watch: bool, as_json: bool, ascii_only: bool)
         return running.watch(workspace, ascii_only)
     with explained(f"cannot read {workspace.journal}"):
         alive = journal.holder(workspace.lock_file)
-        state = journal.load(workspace.journal)
+        state = journal.look(workspace.journal)
     now = datetime.now(UTC)
     if as_json:
         _print_json(progress.document(state, alive, now))

@@ -17,7 +17,7 @@ from orchestrator.clis import claude
 from orchestrator.core.plan import seconds
 from orchestrator.core.scheduler import DEFAULT_SECONDS
 from orchestrator.core.state import RunState, TaskState
-from orchestrator.core.text import clean, duration, one_line
+from orchestrator.core.text import duration, one_line
 from orchestrator.edges.workspace import Workspace
 from orchestrator.progress import ICONS, summary
 
@@ -99,9 +99,8 @@ class Live:
     def _activity(self, task: TaskState) -> str:
         folder = self._workspace.attempt(task.task.id, task.number)
         last = _last_line(f"{folder}/stdout") or _last_line(f"{folder}/stderr")
-        if task.task.cli == "claude":
-            last = claude.told(last)
-        return one_line(clean(last.decode("utf-8", "replace") if isinstance(last, bytes) else last))
+        told = claude.told(last) if task.task.cli == "claude" else last.decode("utf-8", "replace")
+        return one_line(told)
 
 
 def _last_line(path: str) -> bytes:

@@ -21,14 +21,12 @@ from orchestrator.core.text import duration, one_line
 from orchestrator.edges.views import Views, banner
 from orchestrator.edges.workspace import Workspace, explained
 from orchestrator.errors import WorkspaceHeld
+from orchestrator.running import PREVIEWS
 
 MOST_BATCHES = 12
 MOST_NAMES = 12
 MOST_BANNERS = 4
 """Batches, names in a line and batch banners that are shown: a screenful."""
-
-PREVIEWS = 200
-"""Agent files that `plan` renders; the rest is rendered when it is launched."""
 
 
 def show(workspace: Workspace, path: Path | None, here: Path, as_json: bool, ascii_only: bool) -> int:

@@ -16,8 +16,8 @@ from msgspec import Struct
 from orchestrator import progress, runs
 from orchestrator.clis import claude, shell
 from orchestrator.core.history import History
-from orchestrator.core.plan import Plan
-from orchestrator.core.state import ENDED, RunState, same_work
+from orchestrator.core.plan import Plan, same_work
+from orchestrator.core.state import ENDED, RunState
 from orchestrator.edges import inbox, journal
 from orchestrator.edges.inbox import Order
 from orchestrator.edges.workspace import Workspace, explained, write_whole_bytes
@@ -39,6 +39,9 @@ __all__ = [
 ]
 
 COMMAND = "orchestrate"
+PREVIEWS = 200
+"""Tasks of a plan whose agent files `run` renders before their launch; of a larger one `plan` shows the first."""
+
 LOOK_FOR_ANSWER = 0.05
 """Seconds between two looks whether an order was taken."""
 
@@ -99,7 +102,8 @@ def _run_held(
         run.accept(plan)
         if asked.options.retry_failed:
             run.retry_failed()
-        run.views.preview(state)
+        if len(state.tasks) <= PREVIEWS:
+            run.views.preview(state)
         if begun:
             begun(0, f"run {state.run} goes on as process {os.getpid()}; see: {COMMAND} status")
         status = _watched(run, asked)
@@ -228,10 +232,10 @@ def watch(workspace: Workspace, ascii_only: bool) -> int:
     """Show a run that another process dispatches until it has ended or its dispatcher is gone."""
     from orchestrator.live import Live
 
-    follower = Follower(workspace, *([] if sys.stderr.isatty() else [lambda event: _tell(follower, event)]))
-    alive = follower.look()
     if not sys.stderr.isatty():
-        return _watch_plainly(follower, alive)
+        return _watch_plainly(workspace)
+    follower = Follower(workspace)
+    alive = follower.look()
     with Live(follower.state, workspace, ascii_only=ascii_only) as live:
         while alive is not None and follower.state.finished is None:
             live.state = follower.state
@@ -242,14 +246,13 @@ def watch(workspace: Workspace, ascii_only: bool) -> int:
     return _say_watched(workspace, follower.state)
 
 
-def _tell(follower: Follower, event: Any) -> None:
-    progress.plain(follower.state)(event)
+def _watch_plainly(workspace: Workspace) -> int:
+    def tell(event: Any) -> None:
+        progress.plain(follower.state)(event)
 
-
-def _watch_plainly(follower: Follower, alive: int | None) -> int:
-    while alive is not None and follower.state.finished is None:
+    follower = Follower(workspace, tell)
+    while follower.look() is not None and follower.state.finished is None:
         time.sleep(LOOK_FOR_ANSWER * 5)
-        alive = follower.look()
     return 0
 
 

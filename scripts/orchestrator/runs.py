@@ -289,7 +289,7 @@ def unfinished(state: RunState) -> bool:
     return bool(state.tasks) and any(task.mark not in ENDED for task in state.tasks)
 
 
-def detach(log: Path) -> Callable[[int, str], None] | None:
+def detach(log: Path) -> Callable[[int, str], None]:
     """Go on in a process that no terminal, shell or caller can take down with it.
 
     In that process: returns a function to tell the caller how the start went (exit status, text), once. In the

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -92,19 +94,19 @@ def rules(task: Task) -> tuple[str, ...]:
 
 
 class _Line(Struct):
-    """The fields that are read, loosely typed: an odd value in one must not hide the others."""
+    """The fields that are read, untyped: an odd value in one must not hide the others."""
 
-    type: str = ""
-    subtype: str = ""
-    session_id: str | None = None
-    is_error: bool = False
-    api_error_status: int | None = None
+    type: Any = ""
+    subtype: Any = ""
+    session_id: Any = None
+    is_error: Any = False
+    api_error_status: Any = None
     api_error: Any = None
-    num_turns: int | None = None
+    num_turns: Any = None
     result: Any = None
     errors: Any = None
     structured_output: Any = None
-    total_cost_usd: float | None = None
+    total_cost_usd: Any = None
     usage: Any = None
     modelUsage: Any = None  # noqa: N815 - the program's own spelling
     permission_denials: Any = None
@@ -150,36 +152,61 @@ def _parse(raw: bytes) -> _Line | None:
     try:
         return _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
+        return _parse_tolerantly(raw)
+    except RecursionError:
+        return None
+
+
+def _parse_tolerantly(raw: bytes) -> _Line | None:
+    # JavaScript escapes half of a character outside the BMP, cut off somewhere, as one lone surrogate.
+    if b"\\u" not in raw:
+        return None
+    try:
+        return _decode(json.dumps(json.loads(raw), ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
         return None
 
 
 def _said(last: _Line, started: bool, calls: int, until: datetime | None) -> Said:
-    text = last.result if isinstance(last.result, str) else ""
+    text = _text(last.result)
     if not text and isinstance(last.errors, list):
         text = "; ".join(str(error) for error in last.errors)
     return Said(
         started=started,
         ended=True,
-        is_error=last.is_error,
-        subtype=last.subtype,
-        status=last.api_error_status,
-        api_error=str(last.api_error or ""),
-        turns=last.num_turns,
+        is_error=bool(last.is_error),
+        subtype=_text(last.subtype),
+        status=_whole(last.api_error_status),
+        api_error=_text(last.api_error),
+        turns=_whole(last.num_turns),
         tool_calls=calls,
         denials=tuple(str(denial.get("tool_name", "?")) for denial in _dicts(last.permission_denials)),
         text=text,
         structured=last.structured_output is not None,
-        cost_usd=last.total_cost_usd or 0.0,
+        cost_usd=_money(last.total_cost_usd),
         input_tokens=_tokens(last, "input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"),
         output_tokens=_tokens(last, "output_tokens"),
         model=next(iter(_dict(last.modelUsage)), ""),
-        session=last.session_id,
+        session=_text(last.session_id) or None,
         until=until,
     )
 
 
 def _tokens(line: _Line, *names: str) -> int:
-    return sum(value for name in names if isinstance(value := _dict(line.usage).get(name), int))
+    return sum(_whole(_dict(line.usage).get(name)) or 0 for name in names)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _whole(value: Any) -> int | None:
+    """A count or status; what cannot be one is left out, so that the journal can always be read again."""
+    return value if type(value) is int and 0 <= value < 1 << 53 else None
+
+
+def _money(value: Any) -> float:
+    return float(value) if type(value) in (int, float) and 0 <= value < math.inf else 0.0
 
 
 def _dict(value: Any) -> dict[str, Any]:
@@ -191,10 +218,13 @@ def _dicts(value: Any) -> list[dict[str, Any]]:
 
 
 def _reset(info: dict[str, Any]) -> datetime | None:
-    moment = info.get("resetsAt")
-    if info.get("status") != "rejected" or not isinstance(moment, int | float):
+    moment = _whole(info.get("resetsAt"))
+    if info.get("status") != "rejected" or moment is None:
         return None
-    return datetime.fromtimestamp(moment, UTC)
+    try:
+        return datetime.fromtimestamp(moment, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _tool_calls(line: _Line) -> tuple[set[str], set[str]]:
@@ -210,7 +240,7 @@ def told(raw: bytes) -> str:
     if line is None:
         return clean(raw.decode("utf-8", "replace").rstrip())
     if line.type == "result":
-        return f"[{line.subtype}] {clean(line.result if isinstance(line.result, str) else '')}".rstrip()
+        return f"[{one_line(_text(line.subtype), 40)}] {clean(_text(line.result))}".rstrip()
     if line.type != "assistant":
         return ""
     return "\n".join(filter(None, map(_block, _dicts(_dict(line.message).get("content")))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from orchestrator.core.plan import Task, variable_name
@@ -26,4 +27,4 @@ def environment(task: Task, results: Mapping[str, str]) -> dict[str, str]:
 
 def exit_status(text: bytes) -> int | None:
     """What the wrapper wrote; None where it had not finished writing."""
-    return int(text) if text.endswith(b"\n") and text.strip().isdigit() else None
+    return int(text) if re.fullmatch(rb"[0-9]{1,3}\n", text) else None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from msgspec import Struct
 
-from orchestrator.core.excerpts import cut
+from orchestrator.core.excerpts import cell, cut, item, quote
 from orchestrator.core.plan import Plan
 from orchestrator.core.state import TaskState
 from orchestrator.core.tables import agent_name
@@ -37,16 +38,16 @@ class Need(Struct, frozen=True):
 
 
 def variables(plan: Plan, state: TaskState, needs: Sequence[Need]) -> dict[str, object]:
-    """What the templates for prompts and task files may use; all of it is harmless text."""
+    """What the templates of prompts may use."""
     task = state.task
     return {
-        "request": quoted(_prose(plan.request)),
+        "request": _request(plan.request),
         "task": task.id,
         "agent": agent_name(state.agent),
         "title": _line(task.name),
         "worker": _line(task.worker),
         "cli": task.cli,
-        "description": _prose(task.description or task.name),
+        "description": _prose(task.description) or "What the title says.",
         "inputs": [{"name": _line(name), "value": _value(text)} for name, text in task.inputs.items()],
         "needs": [_need(need) for need in needs],
         "steps": [_entry(step) for step in task.steps],
@@ -55,10 +56,35 @@ def variables(plan: Plan, state: TaskState, needs: Sequence[Need]) -> dict[str, 
         "artifacts": [_line(pattern, 1000) for pattern in task.artifacts],
         "writes": [_line(pattern, 1000) for pattern in task.writes],
         "verify": [_fence(command) for command in task.verify],
-        "run": fenced(clean(task.run), "sh"),
         "output_schema": task.output_schema is not None,
         "attempt": state.number,
     }
+
+
+def card_variables(state: TaskState, needs: Sequence[Need]) -> dict[str, object]:
+    """What the template of a command's task file may use; it is read by people, as Markdown."""
+    task = state.task
+    return {
+        "task": cell(task.id),
+        "agent": agent_name(state.agent),
+        "title": item(task.name),
+        "worker": item(task.worker),
+        "description": quote(task.description or "What the title says."),
+        "run": fenced(clean(task.run), "sh"),
+        "inputs": [{"name": item(name), "value": fenced(clean(text))} for name, text in task.inputs.items()],
+        "needs": [
+            {"task": cell(need.task), "title": cell(need.title), "path": item(need.path), "there": need.there}
+            for need in needs
+        ],
+        "expected_output": quote(task.expected_output) if task.expected_output else "",
+        "artifacts": [item(pattern) for pattern in task.artifacts],
+        "verify": [fenced(clean(command), "sh") for command in task.verify],
+    }
+
+
+@lru_cache(maxsize=4)
+def _request(text: str) -> str:
+    return quoted(_prose(text))
 
 
 def _prose(text: str) -> str:
@@ -80,7 +106,7 @@ def _fence(text: str) -> str:
 
 def _value(text: str) -> str:
     """One line as it is, several as a fenced block on lines of their own."""
-    return f"\n\n{_fence(text)}\n" if "\n" in text.strip("\n") else f" {_prose(text)}"
+    return f"\n\n{_fence(text)}" if "\n" in text.strip("\n") else f" {_prose(text)}"
 
 
 def _need(need: Need) -> dict[str, object]:

@@ -241,7 +241,9 @@ def _unknown(index: int, task: Task, known: Collection[str], hints: Hints) -> It
     for field, names in (("needs", task.needs), ("after", task.after)):
         for at, name in enumerate(names):
             if name not in known:
-                yield Problem(index, field, f"there is no task {shown(name)}{hints.question(name)}", at)
+                yield Problem(
+                    index, field, f"there is no task {shown(name)}{hints.question(name, task.id)}", at
+                )
 
 
 def _twice(task: Task) -> Iterator[Found]:

@@ -7,12 +7,10 @@ be added; a type, once written, is never changed.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Union
-
 import msgspec
 from msgspec import Struct
 
-from orchestrator.core.plan import Plan
+from orchestrator.core.plan import Plan, PlanOutline
 
 SUMMARY_CHARACTERS = 500
 """How much of a result stands in the journal: enough to choose by, little enough to read 100,000 of."""
@@ -23,7 +21,7 @@ class _Event(Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True, ta
     time: datetime
 
 
-class RunStarted(_Event, tag=True):
+class RunStarted(_Event, frozen=True):
     """A run began; `pid` is its dispatcher's, `project` the folder its workers work in."""
 
     run: str
@@ -32,20 +30,20 @@ class RunStarted(_Event, tag=True):
     version: str
 
 
-class RunResumed(_Event, tag=True):
+class RunResumed(_Event, frozen=True):
     """Another dispatcher took the run over."""
 
     pid: int
     version: str
 
 
-class PlanAccepted(_Event, tag=True):
+class PlanAccepted(_Event, frozen=True):
     """The plan that holds from here on, whole."""
 
     plan: Plan
 
 
-class AttemptStarted(_Event, tag=True):
+class AttemptStarted(_Event, frozen=True):
     """A launch is intended: written and synced before the process exists."""
 
     task: str
@@ -54,7 +52,7 @@ class AttemptStarted(_Event, tag=True):
     session: str | None = None
 
 
-class AttemptFinished(_Event, tag=True):
+class AttemptFinished(_Event, frozen=True):
     """An attempt was judged; its result file is on disk."""
 
     task: str
@@ -81,61 +79,81 @@ class AttemptFinished(_Event, tag=True):
     """Interrupted because somebody said so, not because something broke."""
 
 
-class TaskBlocked(_Event, tag=True):
+class TaskBlocked(_Event, frozen=True):
     """A task needs a person."""
 
     task: str
     question: str
 
 
-class TaskSkipped(_Event, tag=True):
+class TaskSkipped(_Event, frozen=True):
     """A task will not run, for the reason given."""
 
     task: str
     reason: str
 
 
-class TaskCancelled(_Event, tag=True):
+class TaskCancelled(_Event, frozen=True):
     """Somebody cancelled a task; `order` names the file in the inbox that asked for it."""
 
     task: str
     order: str = ""
 
 
-class TaskRetried(_Event, tag=True):
+class TaskRetried(_Event, frozen=True):
     """Somebody gave a task, and what depends on it, fresh attempts."""
 
     task: str
     order: str = ""
 
 
-class PlanVerified(_Event, tag=True):
+class PlanVerified(_Event, frozen=True):
     """The commands for the whole plan were run at its end."""
 
     passed: bool
     reason: str = ""
 
 
-class RunFinished(_Event, tag=True):
+class RunFinished(_Event, frozen=True):
     """A dispatcher ended the run in good order, with this exit status."""
 
     exit: int
     reason: str
 
 
-Event = Union[  # noqa: UP007 - a union that msgspec can take at run time
-    RunStarted,
-    RunResumed,
-    PlanAccepted,
-    AttemptStarted,
-    AttemptFinished,
-    TaskBlocked,
-    TaskSkipped,
-    TaskCancelled,
-    TaskRetried,
-    PlanVerified,
-    RunFinished,
-]
+class PlanOutlined(_Event, frozen=True, tag="PlanAccepted"):
+    """`PlanAccepted`, as it is read by those who only look at where a run stands."""
+
+    plan: PlanOutline
+
+
+class StartOutlined(_Event, frozen=True, tag="AttemptStarted"):
+    """`AttemptStarted`, likewise."""
+
+    task: str
+    attempt: int
+    session = None
+
+
+class FinishOutlined(_Event, frozen=True, tag="AttemptFinished"):
+    """`AttemptFinished`, likewise."""
+
+    task: str
+    attempt: int
+    outcome: str
+    reason: str = ""
+    seconds: float = 0.0
+    cost_usd: float = 0.0
+    until: datetime | None = None
+    ordered: bool = False
+    result = ""
+
+
+_Others = (
+    RunStarted | RunResumed | TaskBlocked | TaskSkipped | TaskCancelled | TaskRetried | PlanVerified | RunFinished
+)
+Event = PlanAccepted | AttemptStarted | AttemptFinished | _Others
+Outlined = PlanOutlined | StartOutlined | FinishOutlined | _Others
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Event).decode

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from orchestrator.core.text import clean, fenced, markdown, one_line, quoted
 
-_LIST_MARK = re.compile(r"^(\d*)([-+=.)])")
+_LIST_MARK = re.compile(r"^(\d+(?=[.)])|(?=[-+=]))")
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _FENCE = re.compile(r"(`{3,})[^`]*$|(~{3,})")
 _MERMAID = re.compile(r"[^\w \-.,/()]")
@@ -15,7 +15,7 @@ _MERMAID = re.compile(r"[^\w \-.,/()]")
 
 def item(text: str, length: int = 300) -> str:
     """`text` as the one line of a list item: it begins no list, heading or rule of its own."""
-    return _LIST_MARK.sub(r"\1\\\2", markdown(text, length))
+    return _LIST_MARK.sub(r"\1\\", markdown(text, length))
 
 
 def cell(text: str, length: int = 200) -> str:

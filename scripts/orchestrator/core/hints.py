@@ -18,20 +18,24 @@ class Hints:
         self._names = names
         self._left = MOST_GUESSES
         self._folded: dict[str, str] = {}
+        self._known: dict[str, str] = {}
 
     def closest(self, word: str) -> str:
         """The name that is close to `word`, or nothing."""
+        if word in self._known:
+            return self._known[word]
         if self._left <= 0 or len(word) > LONGEST_SHOWN:
             return ""
         self._left -= 1
         if not self._folded:
             self._folded = {_folded(name): name for name in self._names}
-        return self._folded.get(_folded(word)) or self._similar(word)
+        guess = self._known[word] = self._folded.get(_folded(word)) or self._similar(word)
+        return guess
 
-    def question(self, word: str) -> str:
-        """`; did you mean 'name'?`, or nothing."""
+    def question(self, word: str, never: str = "") -> str:
+        """`; did you mean 'name'?`, or nothing; `never` is a name that cannot be meant."""
         guess = self.closest(word)
-        return f"; did you mean {shown(guess)}?" if guess else ""
+        return f"; did you mean {shown(guess)}?" if guess not in ("", never) else ""
 
     def _similar(self, word: str) -> str:
         if len(self._names) > MOST_NAMES:

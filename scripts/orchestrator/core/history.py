@@ -121,7 +121,7 @@ class History:
             self._tries[event.task] = _Tries(used, 0 if then.counts else before.in_a_row + 1)
         else:
             self._tries.pop(event.task, None)
-        error = f"{event.outcome}: {event.reason}" if event.reason else event.outcome
+        error = why(event.outcome, event.reason)
         self._fail(event, event.task, error, _strategy(task, event, then.fate, used))
 
     def _block(self, event: TaskBlocked) -> None:
@@ -141,6 +141,11 @@ class History:
     def _fail(self, event: Event, task: str, error: str, strategy: str) -> None:
         self.failed += 1
         self._failures.append((event.seq, ErrorEntry(event.time, task, error, strategy)))
+
+
+def why(outcome: str, reason: str) -> str:
+    """An outcome and its reason, without saying the same word twice."""
+    return reason if reason.startswith(outcome) else f"{outcome}: {reason}" if reason else outcome
 
 
 def _strategy(task: Task, event: AttemptFinished, fate: str, used: int) -> str:
@@ -180,8 +185,8 @@ def _told(event: Event) -> str:
         case AttemptStarted():
             return f"attempt {event.attempt} started ({event.cli})"
         case AttemptFinished():
-            why = f": {event.reason}" if event.reason else ""
-            return f"attempt {event.attempt} ended after {duration(event.seconds)}, {event.outcome}{why}"
+            ending = why(event.outcome, event.reason)
+            return f"attempt {event.attempt} ended after {duration(event.seconds)}, {ending}"
         case TaskBlocked():
             return f"blocked: {event.question}"
         case TaskSkipped():

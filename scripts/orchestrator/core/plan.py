@@ -112,6 +112,33 @@ class Plan(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, 
     verify: Names = ()
 
 
+class TaskOutline(Struct, frozen=True, gc=False, kw_only=True):
+    """As much of a task as its status depends on; a journal of 100,000 tasks is read with half the memory."""
+
+    id: str
+    title: str = ""
+    worker: str = "general"
+    needs: Names = ()
+    after: Names = ()
+    cli: str = "claude"
+    attempts: int = 3
+    on_failure: str = "skip"
+
+    @property
+    def name(self) -> str:
+        """The title, or the id where there is none."""
+        return self.title or self.id
+
+
+class PlanOutline(Struct, frozen=True, kw_only=True):
+    """As much of a plan as the status of its tasks depends on."""
+
+    request: str
+    tasks: tuple[TaskOutline, ...]
+    limits: Limits = Limits()
+    verify: Names = ()
+
+
 @lru_cache(maxsize=4096)
 def seconds(duration: str) -> float:
     """`1h30m` as 5400.0.

@@ -7,7 +7,7 @@ thousand tasks that write one file cost no more than one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from statistics import median
 
@@ -115,31 +115,32 @@ class Scheduler:
         self._later: list[tuple[float, int]] = []
         self._lanes: dict[Lane, list[tuple[Rank, int]]] = {}
         self._parked: dict[Lane, list[Lane]] = {}
-        self._between: set[int] = set()
+        self._now = 0.0
         self._busy = {t.index: t.task.writes for t in state.running.values() if t.task.writes}
         state.opened[:] = [task for task in state.tasks if task.startable]
         state.doomed[:] = [task for task in state.tasks if self._is_doomed(task)]
 
     def decide(self, now: float, *, closing: bool = False) -> list[Action]:
         """The actions wanted at `now` (seconds since the epoch); `closing`: launch nothing more."""
-        self._take_news(now)
+        self._now = now
+        self._take_news()
         if skips := self._skips():
             return skips
-        if stop := self._limit(now):
-            return [Finish(4, stop)] if not self.state.running else [Stop(stop)]
-        if closing or self._shut():
-            return [] if self.state.running else [self._finish()]
+        if (late := self._lateness()) and self.state.running:
+            return [Stop(late)]
+        if late or closing or (self._shut() and not self._all_completed()):
+            return [] if self.state.running else [self._finish(late)]
         launches = self._launches()
         if launches or self.state.running or self._later:
             return launches
-        if self.plan.verify and self._all_completed() and self.state.verified is None:
-            return [Verify()]
-        return [self._finish()]
+        return [Verify() if self._unverified() else self._finish()]
 
     def next_time(self) -> float | None:
         """When something will be wanted without any news: the next retry or the deadline."""
         times = [self._later[0][0]] if self._later else []
-        if (deadline := self.deadline()) is not None:
+        deadline = self.deadline()
+        # One that has passed wants nothing more: whoever woke up for it again would never sleep.
+        if deadline is not None and deadline > self._now and not self._all_ended():
             times.append(deadline)
         return min(times, default=None)
 
@@ -153,28 +154,34 @@ class Scheduler:
         """Seconds from the start of `task` to the end of the plan, if nothing but dependencies held it up."""
         return self._remaining[task.index]
 
-    def _take_news(self, now: float) -> None:
+    def _take_news(self) -> None:
         for task in self.state.opened:
-            # A clock set back between two dispatchers must not turn a short wait into a long one.
-            usual = task.outcome == "usage limited" or task.retry_at - now <= BACKOFF_CEILING
-            if task.retry_at > now and usual:
+            if self._is_early(task):
                 heappush(self._later, (task.retry_at, task.index))
-                self._between.add(task.index)
             else:
                 self._push(task)
         self.state.opened.clear()
-        while self._later and self._later[0][0] <= now:
-            index = heappop(self._later)[1]
-            self._between.discard(index)
-            self._push(self.state.tasks[index])
+        while self._later and (self._later[0][0] <= self._now or self._is_stale(*self._later[0])):
+            self._push(self.state.tasks[heappop(self._later)[1]])
         for index in [i for i in self._busy if not self.state.tasks[i].running]:
             self._leave(self._busy.pop(index))
+
+    def _is_early(self, task: TaskState) -> bool:
+        """Whether the time of its retry is yet to come."""
+        wait = task.retry_at - self._now
+        # A clock set back between two dispatchers must not turn a short wait into a long one.
+        return wait > 0 and (wait <= BACKOFF_CEILING or task.outcome == "usage limited")
+
+    def _is_stale(self, retry_at: float, index: int) -> bool:
+        """Whether the task no longer waits for that time: cancelled, say, or tried again by a person."""
+        task = self.state.tasks[index]
+        return not task.startable or task.retry_at != retry_at
 
     def _rank(self, task: TaskState) -> Rank:
         return (task.task.priority, -self._remaining[task.index], task.index)
 
     def _push(self, task: TaskState) -> None:
-        if task.task.cli == "session" or not task.startable:
+        if task.task.cli == "session" or not task.startable or self._is_early(task):
             return
         entry = (self._rank(task), task.index)
         lane = task.task.writes
@@ -193,23 +200,27 @@ class Scheduler:
                 heappush(self._ready, waiting[0])
 
     def _skips(self) -> list[Action]:
+        """All that the news doom, also through others: a long chain is one decision, not one a link."""
         found: dict[str, Action] = {}
-        for task in self.state.doomed:
-            if self._is_doomed(task):
-                found[task.task.id] = Skip(task.task.id, self._why_dead(task))
+        queue = [task for task in self.state.doomed if self._is_doomed(task)]
         self.state.doomed.clear()
+        for task in queue:
+            if task.task.id not in found:
+                found[task.task.id] = Skip(task.task.id, self._why_dead(task, found))
+                queue.extend(other for other in task.needed_by if not other.mark and not other.running)
         return list(found.values())
 
     def _is_doomed(self, task: TaskState) -> bool:
         return not task.mark and not task.running and any(n.mark in DEAD for n in self.state.needs_of(task))
 
-    def _why_dead(self, task: TaskState) -> str:
-        need = next(need for need in self.state.needs_of(task) if need.mark in DEAD)
-        return f"dependency failed: it needs {need.task.id}, which {_VERBS[need.mark or '']}"
+    def _why_dead(self, task: TaskState, skipped: Collection[str]) -> str:
+        needs = self.state.needs_of(task)
+        need = next(need for need in needs if need.mark in DEAD or need.task.id in skipped)
+        return f"dependency failed: it needs {need.task.id}, which {_VERBS[need.mark or 'skipped']}"
 
-    def _limit(self, now: float) -> str:
+    def _lateness(self) -> str:
         deadline = self.deadline()
-        if deadline is not None and now >= deadline and not self._all_ended():
+        if deadline is not None and self._now >= deadline and not self._all_ended():
             return f"the deadline of {self.plan.limits.deadline} has passed"
         return ""
 
@@ -225,7 +236,7 @@ class Scheduler:
         free = self.parallelism - len(self.state.running)
         while self._ready and len(launches) < free:
             task = self.state.tasks[heappop(self._ready)[1]]
-            if not task.startable or task.index in self._between:
+            if not task.startable or self._is_early(task):
                 self._pass_over(task)
             elif task.index not in chosen and self._enter(task):
                 chosen.add(task.index)
@@ -234,6 +245,9 @@ class Scheduler:
 
     def _pass_over(self, task: TaskState) -> None:
         """A stale entry, of a task cancelled meanwhile, say, must not hold up the lane behind it."""
+        if task.startable:
+            # Here although it is early: the clock was set back when it came, and has caught up since.
+            heappush(self._later, (task.retry_at, task.index))
         waiting = self._lanes.get(task.task.writes)
         if waiting and waiting[0][1] == task.index:
             heappop(waiting)
@@ -265,14 +279,21 @@ class Scheduler:
     def _all_ended(self) -> bool:
         return self.state.ended == len(self.state.tasks)
 
-    def _finish(self) -> Finish:
+    def _unverified(self) -> bool:
+        return bool(self.plan.verify) and self._all_completed() and self.state.verified is None
+
+    def _finish(self, late: str = "") -> Finish:
         state = self.state
+        if self._unverified():
+            return Finish(1, "the plan's own verify was not run")
         if self._all_completed():
             verified = state.verified
             return Finish(1, verified.reason) if verified and not verified.passed else Finish(0, "completed")
         if state.halted:
             return Finish(5, state.halted)
-        if self._spent():
+        if late:
+            return Finish(4, late)
+        if self._spent() and not self._all_ended():
             return Finish(4, f"the budget of ${self.budget:.2f} is spent")
         waits = [task for task in state.tasks if task.task.cli == "session" and task.startable]
         if state.tally["blocked"] or waits:

@@ -6,8 +6,9 @@ edges; only a changed plan and a retry, which people make by hand, look at every
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from sys import intern
 from typing import Any, NamedTuple
 
 from orchestrator.core import verdict
@@ -15,11 +16,14 @@ from orchestrator.core.events import (
     AttemptFinished,
     AttemptStarted,
     Event,
+    FinishOutlined,
     PlanAccepted,
+    PlanOutlined,
     PlanVerified,
     RunFinished,
     RunResumed,
     RunStarted,
+    StartOutlined,
     TaskBlocked,
     TaskCancelled,
     TaskRetried,
@@ -74,7 +78,6 @@ class TaskState:
         "needed_by",
         "number",
         "outcome",
-        "position",
         "reason",
         "result",
         "retry_at",
@@ -92,8 +95,9 @@ class TaskState:
         self.task = task
         self.index = index
         self.agent = agent
-        self.needed_by: list[TaskState] = []
-        self.after_of: list[TaskState] = []
+        # One shared tuple until there is something to hold: most tasks of a large plan have neither.
+        self.needed_by: Sequence[TaskState] = ()
+        self.after_of: Sequence[TaskState] = ()
         self.unmet = 0
         self.number = 0
         self.cost_usd = 0.0
@@ -102,7 +106,6 @@ class TaskState:
         self.session: str | None = None
         self.seconds: float | None = None
         self.work = 0.0
-        self.position = index
         self.renew()
 
     def renew(self) -> None:
@@ -170,7 +173,6 @@ class RunState:
         self.stoppers: set[str] = set()
         self.orders: set[str] = set()
         self.seq = 0
-        self.generation = 0
         self.opened: list[TaskState] = []
         self.doomed: list[TaskState] = []
 
@@ -180,7 +182,7 @@ class RunState:
         Raises:
             ImpossibleEvent: the event cannot follow; the state is as it was before.
         """
-        _APPLY[type(event)](self, event)
+        _APPLY[event.__class__](self, event)
         self.seq = event.seq
 
     def counts(self) -> dict[str, int]:
@@ -232,12 +234,43 @@ class RunState:
         self.by_id = {task.task.id: task for task in self.tasks}
         self.retired = {name: task for name, task in known.items() if name not in self.by_id}
         self.finished = self.verified = None
+        self._link()
+        if known:
+            self._reconsider_all(self._in_order(self.tasks))
+        else:
+            self._open_first()
+
+    def _link(self) -> None:
+        needed: dict[str, list[TaskState]] = {}
+        after: dict[str, list[TaskState]] = {}
         for task in self.tasks:
             for name in task.task.needs:
-                self.by_id[name].needed_by.append(task)
+                needed.setdefault(name, []).append(task)
             for name in task.task.after:
-                self.by_id[name].after_of.append(task)
-        self._rebuild()
+                after.setdefault(name, []).append(task)
+        for name, dependents in needed.items():
+            self.by_id[name].needed_by = dependents
+        for name, dependents in after.items():
+            self.by_id[name].after_of = dependents
+
+    def _open_first(self) -> None:
+        for task in self.tasks:
+            task.unmet = len(task.task.needs) + len(task.task.after)
+            if not task.unmet:
+                self.opened.append(task)
+
+    def _in_order(self, tasks: Sequence[TaskState]) -> list[TaskState]:
+        """`tasks`, each after those of them that it waits for."""
+        inside = {task.task.id for task in tasks}
+        left = {t.index: sum(name in inside for name in (*t.task.needs, *t.task.after)) for t in tasks}
+        queue = [task for task in tasks if not left[task.index]]
+        for task in queue:
+            for dependent in (*task.needed_by, *task.after_of):
+                if dependent.task.id in inside:
+                    left[dependent.index] -= 1
+                    if not left[dependent.index]:
+                        queue.append(dependent)
+        return queue
 
     def _refuse_to_change_running(self, plan: Plan, asked_anew: bool) -> None:
         if not self.running:
@@ -255,28 +288,18 @@ class RunState:
             state.renew()
             state.kept = state.session = None
         state.task, state.index = task, index
-        state.needed_by, state.after_of = [], []
+        state.needed_by = state.after_of = ()
         return state
 
-    def _rebuild(self) -> None:
-        left = [len(task.task.needs) + len(task.task.after) for task in self.tasks]
-        queue = [task for task in self.tasks if not left[task.index]]
-        for task in queue:
-            for dependent in (*task.needed_by, *task.after_of):
-                left[dependent.index] -= 1
-                if not left[dependent.index]:
-                    queue.append(dependent)
-        for position, task in enumerate(queue):
-            task.position = position
-        self.generation += 1
+    def _reconsider_all(self, tasks: Sequence[TaskState]) -> None:
         self.tally = dict.fromkeys(self.tally, 0)
         self.stoppers = set()
         self.opened, self.doomed = [], []
-        for task in queue:
+        for task in tasks:
             self._reconsider(task)
 
     def _reconsider_after(self, first: TaskState) -> None:
-        """Look again at `first`, which was renewed, and at all that waits for it, in the order of the graph."""
+        """Look again at `first`, which was renewed, and at all that waits for it."""
         seen = {first.index: first}
         queue = [first]
         while queue:
@@ -285,7 +308,7 @@ class RunState:
                 if dependent.index not in seen:
                     seen[dependent.index] = dependent
                     queue.append(dependent)
-        for task in sorted(seen.values(), key=lambda task: task.position):
+        for task in self._in_order(list(seen.values())):
             self._uncount(task)
             self._reconsider(task)
 
@@ -330,9 +353,14 @@ class RunState:
 
     def _end(self, task: TaskState, mark: str) -> None:
         """Give `task` its fate, and let those that waited for it know."""
-        self._uncount(task)
+        if task.mark:
+            self._uncount(task)
         task.mark = mark
         self._count(task)
+        if task.needed_by or task.after_of:
+            self._spread(task)
+
+    def _spread(self, task: TaskState) -> None:
         queue = [task]
         while queue:
             done = queue.pop()
@@ -343,10 +371,10 @@ class RunState:
             if done.mark in ENDED:
                 queue.extend(self._release(done.after_of))
 
-    def _release(self, dependents: list[TaskState]) -> Iterator[TaskState]:
+    def _release(self, dependents: Sequence[TaskState]) -> Iterator[TaskState]:
         for task in dependents:
             task.unmet -= 1
-            if task.startable:
+            if not task.unmet and not task.mark and not task.running:
                 if self._take_up(task):
                     yield task
                 else:
@@ -354,12 +382,13 @@ class RunState:
 
     def _launch(self, event: AttemptStarted) -> None:
         task = self._task(event.task)
-        if not task.startable or event.attempt <= task.number:
+        if task.mark or task.running or task.unmet or event.attempt <= task.number:
             raise ImpossibleEvent(f"{event.task} starts attempt {event.attempt}, but is {self._story(task)}")
         task.running = True
         task.number, task.session, task.attempt_at = event.attempt, event.session, event.time
         task.started = task.started or event.time
-        task.basis = self._basis(task)
+        if task.task.needs:
+            task.basis = self._basis(task)
         self.running[event.task] = task
         self.finished = None
 
@@ -370,16 +399,22 @@ class RunState:
             raise ImpossibleEvent(f"{event.task} ends attempt {event.attempt}, but is {known}")
         del self.running[event.task]
         task.running = False
-        task.outcome, task.reason, task.ended = event.outcome, event.reason, event.time
+        task.outcome, task.reason, task.ended = intern(event.outcome), event.reason, event.time
         task.work += event.seconds
         task.cost_usd += event.cost_usd
         self.cost_usd += event.cost_usd
-        if event.outcome in verdict.HALTING:
-            self.halted = event.outcome
-        self._draw_consequence(task, event)
+        if event.outcome == "success":
+            task.used, task.in_a_row = task.used + 1, 0
+            task.result, task.seconds = event.result, event.seconds
+            self._end(task, "completed")
+        else:
+            self._draw_consequence(task, event)
 
     def _draw_consequence(self, task: TaskState, event: AttemptFinished) -> None:
+        if event.outcome in verdict.HALTING:
+            self.halted = event.outcome
         if event.ordered:
+            self.opened.append(task)
             return
         luck = verdict.luck(self.run, event.task, event.attempt)
         used = task.used + (event.outcome in verdict.COUNTING)
@@ -390,8 +425,6 @@ class RunState:
             task.retry_at = event.until.timestamp() if event.until else event.time.timestamp() + then.delay
             self.opened.append(task)
             return
-        if then.fate == "completed":
-            task.result, task.seconds = event.result, event.seconds
         self._end(task, then.fate)
 
     def _block(self, event: TaskBlocked) -> None:
@@ -458,8 +491,11 @@ _APPLY: dict[type, Any] = {
     RunStarted: RunState._begin,
     RunResumed: RunState._resume,
     PlanAccepted: RunState._accept,
+    PlanOutlined: RunState._accept,
     AttemptStarted: RunState._launch,
     AttemptFinished: RunState._land,
+    StartOutlined: RunState._launch,
+    FinishOutlined: RunState._land,
     TaskBlocked: RunState._block,
     TaskSkipped: RunState._skip,
     TaskCancelled: RunState._cancel,

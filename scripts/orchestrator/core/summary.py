@@ -8,9 +8,10 @@ from datetime import datetime
 from msgspec import Struct
 
 from orchestrator.core.excerpts import item
+from orchestrator.core.graph import batches
+from orchestrator.core.history import why
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.text import clean, duration, fenced
-from orchestrator.core.verdict import cut
 
 BARS = 100
 """Lines of the timeline; a person compares lengths on a few screens, not on twenty."""
@@ -122,8 +123,14 @@ def _bar(span: tuple[float, float], first: float, length: float, status: str) ->
 
 def sinks(state: RunState) -> list[TaskState]:
     """The tasks that nothing depends on, in dependency order: what the run was for."""
-    ends = [task for task in state.tasks if not task.needed_by and not task.after_of]
-    return sorted(ends, key=lambda task: task.position)
+    return [task for task in in_order(state) if not task.needed_by and not task.after_of]
+
+
+def in_order(state: RunState) -> list[TaskState]:
+    """The tasks in dependency order: by batch, then as the plan has them."""
+    edges = [[state.by_id[name].index for name in (*t.task.needs, *t.task.after)] for t in state.tasks]
+    depths = batches(edges)
+    return sorted(state.tasks, key=lambda task: depths[task.index])
 
 
 def recommendations(state: RunState) -> list[str]:
@@ -139,19 +146,17 @@ def recommendations(state: RunState) -> list[str]:
 
 
 def _advice(task: TaskState) -> str:
-    name, reason = task.task.id, item(cut(task.reason, 160))
+    name, reason = task.task.id, item(task.reason)
     retry = f"`orchestrate retry {name}` gives it, and what it held up, fresh attempts."
     if task.mark == "failed":
-        return f"`{name}` failed ({task.outcome or 'unknown'}{_after(reason)}). {retry}"
+        return f"`{name}` failed ({item(why(task.outcome, task.reason))}). {retry}"
     if task.outcome == "denied" and task.mark == "blocked":
         return (
             f"`{name}` was not permitted to use what it asked for ({reason}). Add that to its `allow` in"
             f" plan.yaml and type `orchestrate run`, or, if it should do without, `orchestrate retry {name}`."
         )
     if task.mark == "blocked":
-        return (
-            f"`{name}` waits for a person{_after(reason)}. Once that is settled: `orchestrate retry {name}`."
-        )
+        return f"`{name}` waits for a person; then `orchestrate retry {name}`{_after(reason)}"
     if task.mark == "cancelled":
         return f"`{name}` was cancelled. {retry}"
     return f"`{name}` was completed {reason}." if task.reason.startswith("although denied") else ""

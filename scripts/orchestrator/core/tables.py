@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from orchestrator.core.excerpts import cell, mermaid_label, names
-from orchestrator.core.history import History
+from orchestrator.core.history import History, why
 from orchestrator.core.state import STATUSES, RunState, TaskState
 from orchestrator.core.text import clean, fenced, one_line
 
@@ -100,13 +100,8 @@ def status_row(task: TaskState) -> Row:
         "start": clock(task.started),
         "end": "–" if task.running else clock(task.ended),
         "attempts": task.number,
-        "outcome": cell(why(task), 160),
+        "outcome": cell(why(task.outcome, task.reason), 160),
     }
-
-
-def why(task: TaskState) -> str:
-    """The last outcome and its reason; raw text."""
-    return ": ".join(part for part in (task.outcome, task.reason) if part)
 
 
 def progress(state: RunState, width: int = 30, ascii_only: bool = False) -> str:

@@ -8,8 +8,11 @@ from __future__ import annotations
 import re
 
 # ECMA-48 control sequences (colours, cursor), operating system commands (titles, links), then single ones.
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_]?")
+# An unended command takes its line with it, not the rest of the text.
+_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|\x1b[@-_]?")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# The program is written in JavaScript, where U+FEFF is white space too.
+_EXPANDED = re.compile(r"\A[\s\ufeff]*/(?=\S)|(?<![^\s\ufeff])@(?=\S)")
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#&])")
 
 
@@ -42,17 +45,16 @@ def fenced(text: str, info: str = "") -> str:
 
 def quoted(text: str) -> str:
     """`text` as a block quote: its headings, lists and unclosed fences stay inside."""
-    return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
+    return "\n".join(f"> {line}".rstrip() for line in re.split(r"\r\n?|\n", text))
 
 
 def neutralised(text: str) -> str:
     """`text` for a prompt: the claude program expands neither `@file` nor a leading `/command` in it.
 
-    Both are expanded at the beginning of a word; a word joiner (U+2060) between the sign and the word stops it.
+    A word joiner (U+2060) between the sign and the word stops it. A command is one only at the beginning of
+    the whole text, so that paths elsewhere stay what they are.
     """
-    return (
-        re.sub(r"(^|\s)([@/])(?=\S)", "\\1\\2\u2060", text) if "@" in text or text.startswith("/") else text
-    )
+    return _EXPANDED.sub("\\g<0>\u2060", text)
 
 
 def duration(seconds: float) -> str:

@@ -127,7 +127,12 @@ def worth_checking(task: Task, evidence: Evidence) -> bool:
 
 def judge(task: Task, evidence: Evidence) -> Verdict:
     """The verdict on one attempt of `task`, from all its signals."""
-    return _before_proof(task, evidence) or proof(evidence) or _after_proof(task, evidence)
+    return (
+        _before_proof(task, evidence)
+        or proof(evidence)
+        or _without_proof(task, evidence)
+        or _after_proof(task, evidence)
+    )
 
 
 def _before_proof(task: Task, evidence: Evidence) -> Verdict | None:
@@ -162,9 +167,11 @@ def _unfinished(ending: Ending, said: Said, complaint: str) -> Verdict:
         return Verdict("ceiling", _CEILINGS[said.subtype])
     if said.subtype == "error_max_structured_output_retries":
         return Verdict("invalid output", "the answer never matched output_schema")
-    return _api_failure(said) or Verdict(
-        "error", _with(said.subtype if said.subtype != "success" else "", said.text or complaint)
-    )
+    if said.is_error and (failure := _api_failure(said)):
+        return failure
+    if not said.is_error and ending.exit:
+        return Verdict("error", _with(_how(ending.exit), complaint))
+    return Verdict("error", _with(said.subtype if said.subtype != "success" else "", said.text or complaint))
 
 
 _CEILINGS = {
@@ -176,12 +183,19 @@ _CEILINGS = {
 def _without_last_line(ending: Ending, said: Said, complaint: str) -> Verdict:
     if ending.exit is None:
         return Verdict("interrupted", "its process ended unseen, without a result")
-    if ending.exit < 0 or ending.exit in (129, 130, 137, 143):
-        number = -ending.exit if ending.exit < 0 else ending.exit - 128
-        return Verdict("error", f"killed by {signal_name(number)} before it had a result")
     if ending.exit == 0:
         return Verdict("empty", "exit status 0, but no result was written")
-    return _login_trouble(complaint) or Verdict("error", _with(f"exit status {ending.exit}", complaint))
+    how = _how(ending.exit)
+    if how.startswith("killed"):
+        return Verdict("error", f"{how} before it had a result")
+    return _login_trouble(complaint) or Verdict("error", _with(how, complaint))
+
+
+def _how(status: int) -> str:
+    """How a process ended that did not end well."""
+    if status < 0 or status in (129, 130, 137, 143):
+        return f"killed by {signal_name(-status if status < 0 else status - 128)}"
+    return f"exit status {status}"
 
 
 def _api_failure(said: Said) -> Verdict | None:
@@ -232,6 +246,12 @@ def proof(evidence: Evidence) -> Verdict | None:
     return Verdict("unverified", "; ".join(problems)) if problems else None
 
 
+def _without_proof(task: Task, evidence: Evidence) -> Verdict | None:
+    if len(evidence.checks) >= len(task.verify):
+        return None
+    return Verdict(evidence.ending.stopped or "unverified", "it ended before its work was verified")
+
+
 def _after_proof(task: Task, evidence: Evidence) -> Verdict:
     said = evidence.said
     if said is None:
@@ -242,12 +262,16 @@ def _after_proof(task: Task, evidence: Evidence) -> Verdict:
     if task.output_schema is not None and not said.structured:
         return Verdict("invalid output", "no structured output was given")
     if said.denials and not proven:
-        return Verdict("denied", "denied: " + ", ".join(said.denials))
+        return Verdict("denied", _denied(said))
     if not said.text.strip() and not said.structured and not proven:
         return Verdict("empty", "the result is empty")
     if task.declares_work and not said.tool_calls and not proven:
         return Verdict("unverified", "declares work, but no tool was used and nothing proves it")
-    return Verdict("success", "although denied: " + ", ".join(said.denials) if said.denials else "")
+    return Verdict("success", f"although {_denied(said)}" if said.denials else "")
+
+
+def _denied(said: Said) -> str:
+    return "denied: " + cut(", ".join(dict.fromkeys(said.denials)))
 
 
 def what_follows(task: Task, outcome: str, used: int, in_a_row: int, luck: float) -> Following:

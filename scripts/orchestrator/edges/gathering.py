@@ -85,11 +85,13 @@ def _excerpt(workspace: Workspace, task: TaskState, folder: Path, characters: in
 
 def _telling(state: RunState) -> list[TaskState]:
     """The tasks to show, in dependency order; of too many those go first that others only built on."""
-    tasks = state.tasks
-    if len(tasks) > MOST_RESULTS:
-        built_on = [task.mark == "completed" and bool(task.needed_by or task.after_of) for task in tasks]
-        tasks = sorted(tasks, key=lambda task: (built_on[task.index], -task.position))[:MOST_RESULTS]
-    return sorted(tasks, key=lambda task: task.position)
+    tasks = summary.in_order(state)
+    if len(tasks) <= MOST_RESULTS:
+        return tasks
+    built_on = [task.mark == "completed" and bool(task.needed_by or task.after_of) for task in tasks]
+    # Of two that are built on, the later one says more about the outcome.
+    chosen = sorted(range(len(tasks)), key=lambda place: (built_on[place], -place))[:MOST_RESULTS]
+    return [tasks[place] for place in sorted(chosen)]
 
 
 def _link(path: Path, folder: Path) -> str:

@@ -3,46 +3,74 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from orchestrator.core import events
-from orchestrator.core.events import AttemptFinished, Event
+from orchestrator.core.events import AttemptFinished, Event, PlanOutlined, TaskRetried
 from orchestrator.core.state import RunState
 from orchestrator.edges.workspace import sync_folder, write_all
 from orchestrator.errors import ImpossibleEvent, JournalError, WorkspaceHeld
 
 FORMAT, VERSION = "orchestrator-journal", 1
 HEADER = msgspec.json.encode({"format": FORMAT, "version": VERSION}) + b"\n"
-BUFFER = 1 << 20
-"""Bytes read at a time: a journal of 100,000 tasks is far larger than what `status` may take."""
+BUFFER = 1 << 16
+"""Bytes read at a time: larger blocks are no faster, and a journal of 100,000 tasks is never held whole."""
+
+_decode_lines = msgspec.json.Decoder(events.Event).decode_lines
+_decode_outlined = msgspec.json.Decoder(events.Outlined).decode_lines
 
 PATIENCE = 0.1
 """Seconds to try for the lock: a `status` may be testing it at this very moment."""
 
 
-def read_events(path: Path, decode: Callable[[bytes], Any] = events.decode) -> Iterator[tuple[int, Any]]:
-    """Every event with its line number. An incomplete last line is what a crash leaves: it is passed over.
+def read_events(path: Path, decode_lines: Callable[[bytes], list[Any]] = _decode_lines) -> Iterator[Any]:
+    """Every event. An incomplete last line is what a crash leaves: it is passed over.
 
     Raises:
         JournalError: a line that is not an event, or a header that is not ours; it names the line.
     """
-    for number, line in enumerate(_lines(path, 0), 1):
-        if number == 1:
-            _check_header(path, line)
-            continue
+    for block in _blocks(path):
         try:
-            yield number, decode(line)
+            found = decode_lines(block)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise JournalError(
-                f"{path}:{number}: this line of the journal is broken ({error}); nothing was changed. "
+            raise _broken(path, error) from error
+        yield from found
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    """Whole lines, many at a time: one call decodes them all, three times as fast as one by one."""
+    try:
+        file = open(path, "rb", buffering=BUFFER)
+    except FileNotFoundError:
+        return
+    with file:
+        header = file.readline()
+        if header.endswith(b"\n"):
+            _check_header(path, header)
+        while block := file.read(BUFFER):
+            block += file.readline()
+            yield block[: block.rfind(b"\n") + 1]
+
+
+def _broken(path: Path, error: Exception) -> JournalError:
+    for number, line in enumerate(_lines(path, 0), 1):
+        try:
+            if number > 1:
+                events.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as found:
+            return JournalError(
+                f"{path}:{number}: this line of the journal is broken ({found}); nothing was changed. "
                 f"Restore the file from a copy, or begin anew with `run --new`, which keeps it in archive/"
-            ) from error
+            )
+    return JournalError(f"{path}: {error}; nothing was changed")
 
 
 def read_from(path: Path, start: int) -> Iterator[tuple[Event, int]]:
@@ -100,16 +128,54 @@ def load(path: Path, *listeners: Callable[[Any], None]) -> RunState:
         ImpossibleEvent: an event that cannot follow, with its task's story.
     """
     state = RunState()
-    apply = state.apply
-    for number, event in read_events(path):
-        try:
-            apply(event)
-        except ImpossibleEvent as error:
-            told = story(path, getattr(event, "task", ""), number)
-            raise ImpossibleEvent(f"{path}:{number}: {error}; nothing was changed{told}") from error
-        for listen in listeners:
-            listen(event)
+    with _without_collector():
+        for event in read_events(path):
+            _apply(state, event, path)
+            for listen in listeners:
+                listen(event)
     return state
+
+
+def look(path: Path) -> RunState:
+    """The state for those who only look at it: its plan is an outline, where that is enough to replay by.
+
+    Raises:
+        JournalError, ImpossibleEvent: as `load`.
+    """
+    state = RunState()
+    with _without_collector():
+        for event in read_events(path, _decode_outlined):
+            if isinstance(event, TaskRetried) or (isinstance(event, PlanOutlined) and state.plan is not None):
+                # What holds then depends on all that tasks say, and on their results.
+                return load(path)
+            _apply(state, event, path)
+    return state
+
+
+def _apply(state: RunState, event: Event, path: Path) -> None:
+    try:
+        state.apply(event)
+    except ImpossibleEvent as error:
+        raise _explained(path, event, error) from error
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Nothing that is read here is garbage, and looking for some takes as long as the reading."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _explained(path: Path, event: Event, error: ImpossibleEvent) -> ImpossibleEvent:
+    # The header is line 1, and no event is left out of the count.
+    number = next(i for i, other in enumerate(read_events(path), 2) if other.seq == event.seq)
+    told = story(path, getattr(event, "task", ""), number)
+    return ImpossibleEvent(f"{path}:{number}: {error}; nothing was changed{told}")
 
 
 def story(path: Path, task: str, until: int, most: int = 12) -> str:
@@ -118,7 +184,7 @@ def story(path: Path, task: str, until: int, most: int = 12) -> str:
         return ""
     lines = [
         f"\n  line {number}: {type(event).__name__} {getattr(event, 'outcome', '')}".rstrip()
-        for number, event in read_events(path)
+        for number, event in enumerate(read_events(path), 2)
         if number <= until and getattr(event, "task", "") == task
     ]
     return "".join(lines[-most:])
@@ -127,7 +193,7 @@ def story(path: Path, task: str, until: int, most: int = 12) -> str:
 def last_finish(path: Path, task: str) -> AttemptFinished | None:
     """The last judgement on a task, whole; the state keeps only the facts of it."""
     found = None
-    for _, event in read_events(path):
+    for event in read_events(path):
         if isinstance(event, AttemptFinished) and event.task == task:
             found = event
     return found

@@ -31,17 +31,23 @@ def read_plan(path: Path) -> Plan:
     Raises:
         PlanError: the file cannot be read, or all that is wrong in it, each `NAME:LINE: what`.
     """
-    name = _printable(str(path))
-    try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST_FILE + 1)
-    except OSError as error:
-        raise PlanError(
-            [f"{name}: {_UNREADABLE.get(error.errno or 0, error.strerror or str(error))}"]
-        ) from error
-    except ValueError as error:
-        raise PlanError([f"{name}: is not the name of a file"]) from error
-    return parse_plan(data, name)
+    return parse_plan(_bytes(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        PlanError: it cannot be read, is empty, larger than LARGEST_FILE, or not text.
+    """
+    return _text(_bytes(path), _printable(str(path)))
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a plan file, for editors."""
+    from orchestrator.edges import planschema
+
+    return planschema.schema()
 
 
 def parse_plan(data: bytes, name: str) -> Plan:
@@ -50,6 +56,7 @@ def parse_plan(data: bytes, name: str) -> Plan:
     Raises:
         PlanError: all that is wrong in it, each `NAME:LINE: what`.
     """
+    name = _printable(name)
     text = _text(data, name)
     with _no_collection():
         try:
@@ -104,31 +111,39 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
+def _bytes(path: Path) -> bytes:
+    name = _printable(str(path))
+    try:
+        with path.open("rb") as file:
+            return file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        why = _UNREADABLE.get(error.errno or 0, error.strerror or str(error))
+        raise PlanError([f"{name}: {why}"]) from error
+    except ValueError as error:
+        raise PlanError([f"{name}: this cannot be the name of a file"]) from error
+
+
 def _text(data: bytes, name: str) -> str:
-    """The text of the file without its byte order mark and surrounding blank lines.
+    """The text of the file without its byte order mark.
 
     Raises:
         PlanError: it is empty, too large, or not text in UTF-8.
     """
     if len(data) > LARGEST_FILE:
-        raise PlanError(
-            [f"{name}: is larger than {LARGEST_FILE >> 20} MB; a plan names files, it does not hold them"]
-        )
+        raise PlanError([f"{name}: the file is larger than {LARGEST_FILE >> 20} MB"])
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise PlanError([f"{name}:1: is UTF-16; save it as UTF-8"])
+        raise PlanError([f"{name}:1: the file is UTF-16; save it as UTF-8"])
     if (zero := data.find(b"\0")) >= 0:
         line = data.count(b"\n", 0, zero) + 1
-        raise PlanError(
-            [f"{name}:{line}: is not a text file (NUL at byte {zero}); a plan is YAML or JSON in UTF-8"]
-        )
+        raise PlanError([f"{name}:{line}: byte {zero} is NUL: this is not a text file"])
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        found = f"byte {error.start} (0x{data[error.start]:02x}) is not UTF-8"
-        raise PlanError([f"{name}:{line}: {found}; save the file as UTF-8"]) from error
+        found = f"byte {error.start} ({data[error.start]:#04x}) is not UTF-8; save the file as UTF-8"
+        raise PlanError([f"{name}:{line}: {found}"]) from error
     if not text.strip():
-        raise PlanError([f"{name}: is empty; it needs a `request` and `tasks`"])
+        raise PlanError([f"{name}: the file is empty"])
     return text
 
 
@@ -145,8 +160,8 @@ def _printable(name: str) -> str:
 
 
 _UNREADABLE = {
-    errno.ENOENT: "there is no such file; `orchestrate init REQUEST` begins a plan",
-    errno.EISDIR: "is a folder; name the plan file in it",
-    errno.EACCES: "may not be read; check its permissions",
+    errno.ENOENT: "there is no such file",
     errno.ENOTDIR: "there is no such file: a part of its path is not a folder",
+    errno.EISDIR: "this is a folder; name the file in it",
+    errno.EACCES: "the file may not be read; check its permissions",
 }

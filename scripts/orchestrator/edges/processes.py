@@ -12,7 +12,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Literal, NamedTuple
 
@@ -95,7 +95,7 @@ class Processes:
         self._poll.register(descriptor, select.POLLIN)
 
     def start(
-        self, key: str, marker: str, argv: Sequence[str], environment: Mapping[str, str], stdin: str, stdout: str,
+        self, key: str, marker: str, argv: tuple[str, ...], environment: Mapping[str, str], stdin: str, stdout: str,
         stderr: str, pid_file: str = "",
     ) -> None:  # fmt: skip
         """Start a process in a session of its own, with new files as its output.

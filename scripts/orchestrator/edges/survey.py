@@ -6,6 +6,7 @@ What is wrong is appended to one list, each problem with its line; the rest of t
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 from msgspec import Struct, field
@@ -18,6 +19,8 @@ from orchestrator.edges.nodes import Broken, Items, Node, Pairs, Problems, Scala
 _BARE = re.compile(r"[A-Za-z0-9_./-]{1,40}")
 _BARE_NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _DURATION_FORM = "write a number and ms, s, m, h or d, such as 90s or 1h30m"
+
+MOST_KNOWN = 10
 
 WRONG = object()
 """Stands for a value about which something was said."""
@@ -72,10 +75,9 @@ class Survey:
         if key.text in NOT_IN_DEFAULTS and "worker" in form.fields:
             self._say(key, f"{where}{key.text} cannot be a default; every task has its own")
             return
-        hints = self._hints.setdefault(id(form), Hints(form.fields))
-        guess = hints.closest(key.text)
+        guess = self._hints_of(form, form.fields).closest(key.text)
         found.wrong.add(guess)
-        question = f"; did you mean {shown(guess)}?" if guess else f"; known are: {', '.join(form.fields)}"
+        question = f"; did you mean {shown(guess)}?" if guess else _known(form)
         self._say(key, f"{where}unknown key {shown(key.text)}{question}")
 
     def value(self, form: Form, node: Node, where: str) -> Any:
@@ -133,10 +135,10 @@ class Survey:
         if not isinstance(node, Scalar):
             return self._expected("text", form, node, where)
         if node.plain and node.text and node.text in NOTHING:
-            return self._expected("text", form, node, where, "; leave the key out, or put the word in quotes")
+            return self._expected("text", form, node, where, "; put the word in quotes if it is meant")
         if form.choices and node.text not in form.choices:
             choices = f"{', '.join(form.choices)}{' or none' if form.nullable else ''}"
-            question = Hints(form.choices).question(node.text)
+            question = self._hints_of(form, form.choices).question(node.text)
             return self._say(node, f"{where}{shown(node.text)} is not one of {choices}{question}")
         if form.pattern and not re.search(form.pattern, node.text):
             return self._say(node, f"{where}{shown(node.text)} {_pattern_rule(form.pattern, node.text)}")
@@ -146,6 +148,10 @@ class Survey:
         either = f"{what} or none" if form.nullable else what
         hint = hint or _hint(form, node)
         return self._say(node, f"{where}expected {either}, found {_found(node)}{hint}")
+
+    def _hints_of(self, form: Form, names: Collection[str]) -> Hints:
+        """One for each form, so that guesses stay bounded however many tasks are wrong."""
+        return self._hints.setdefault(id(form), Hints(names))
 
     def _say(self, node: Node, message: str) -> object:
         self.problems.append((node.line, message))
@@ -160,6 +166,10 @@ _READERS = {
     "integer": Survey._integer,
     "number": Survey._float,
 }
+
+
+def _known(form: Form) -> str:
+    return f"; known are {', '.join(form.fields)}" if len(form.fields) <= MOST_KNOWN else ""
 
 
 def _number(node: Node) -> Any:

@@ -7,6 +7,7 @@ sandbox. Jinja takes 45 ms to import, so that happens at the first rendering.
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +97,7 @@ def _options() -> dict[str, Any]:
     }
 
 
+@cache
 def _trusted(folder: Path) -> Environment:
     from jinja2 import Environment, FileSystemLoader
 

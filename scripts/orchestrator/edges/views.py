@@ -59,7 +59,7 @@ class Views:
 
     def shell_card(self, plan: Plan, task: TaskState, needs: Sequence[Need]) -> str:
         """The task file of a command, for people."""
-        return self._templates.render("shell_task.md.j2", **briefing.variables(plan, task, needs))
+        return self._templates.render("shell_task.md.j2", **briefing.card_variables(task, needs))
 
     def result_frame(self, facts: Mapping[str, object]) -> tuple[str, str]:
         """What stands before and after the text of a result file; the front matter comes first."""
