@@ -1,4 +1,4 @@
-"""What a measurement says: values with their targets, as lines for people and as JSON, and on which machine."""
+"""What a measurement says: values with their targets, for people and as JSON, and on which machine."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ SYNCS = 50
 class Figure:
     """One measured value.
 
-    `target` is the most it may be, in the same unit; None: stated for comparison. `samples` are the values that
-    `value` is the median of.
+    `target` is the most it may be, in the same unit; None: stated for comparison. `samples` are the values
+    that `value` is the median of.
     """
 
     what: str
@@ -37,7 +37,7 @@ class Figure:
         aim = "" if self.target is None else f"at most {shown(self.target)}"
         verdict = {None: "", True: "met", False: "NOT MET"}[self.met]
         samples = f"({' '.join(shown(s) for s in self.samples)})" if len(self.samples) > 1 else ""
-        words = f"  {self.what:<58}{shown(self.value):>8} {self.unit:<5}{aim:<15}{verdict:<9}"
+        words = f"  {self.what:<66}{shown(self.value):>8} {self.unit:<5}{aim:<15}{verdict:<9}"
         return f"{words}{'  '.join(part for part in (samples, self.note) if part)}".rstrip()
 
     def document(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import programs
@@ -35,11 +36,7 @@ def _contenders(lab: Lab, cli: str, size: int) -> Iterator[tuple[str, Callable[[
         macros = {"MEGABYTES": megabytes, "LINES": lines, "AS_CLAUDE": int(cli == "claude")}
         program = lab.program(f"flood-{cli}-{number}", programs.FLOOD, **macros)
         assert program is not None
-        yield kind, _bound(lab, cli, program)
-
-
-def _bound(lab: Lab, cli: str, program: Path) -> Callable[[], Spent]:
-    return lambda: flooded(lab, cli, program)
+        yield kind, partial(flooded, lab, cli, program)
 
 
 def flooded(lab: Lab, cli: str, program: Path) -> Spent:

@@ -1,7 +1,7 @@
-"""What one event costs while running, by the size of the plan: decided and folded in process, and in a real run.
+"""What one event costs while running, by the size of the plan: in process, and in a real run.
 
-In the real run the plan is mostly tasks that the dispatcher never launches (`cli: session`): they are there, and
-what is measured is the same number of tasks in either plan.
+In the real run the plan is mostly tasks that the dispatcher never launches (`cli: session`): they are there,
+and what is measured is the same number of tasks in either plan.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from figures import Figure
 from lab import Lab, middle, rounds
 
 if TYPE_CHECKING:
+    from orchestrator.core.events import AttemptFinished
     from orchestrator.core.plan import Plan
 
 TARGET = 1.5
@@ -30,7 +31,7 @@ WAITING_FOR_A_PERSON = 3
 
 
 def measure(lab: Lab) -> Iterator[Figure]:
-    """CPU seconds per event of 100 tasks and 100,000; wall seconds per event of 1,000 tasks alone and among many."""
+    """CPU seconds per event of 100 tasks and 100,000; wall seconds of 1,000 tasks alone and among many."""
     small, large = (100, 10_000) if lab.quick else (100, 100_000)
     sizes = {"small": lambda: folded(small), "large": lambda: folded(large)}
     found = rounds(sizes, max(3, lab.repeats))
@@ -59,7 +60,7 @@ def folded(tasks: int) -> float:
 
 
 def _simulated(tasks: int) -> tuple[float, int]:
-    from orchestrator.core.events import AttemptFinished, AttemptStarted, PlanAccepted, RunStarted
+    from orchestrator.core.events import AttemptStarted, PlanAccepted, RunStarted
     from orchestrator.core.scheduler import Finish, Launch, Scheduler
     from orchestrator.core.state import RunState
 
@@ -82,8 +83,15 @@ def _simulated(tasks: int) -> tuple[float, int]:
                 case Finish():
                     return time.process_time() - begin, state.seq - 2
         name = running.popleft()
-        facts = {"task": name, "attempt": 1, "outcome": "success", "seconds": 0.5, "result": name}
-        state.apply(AttemptFinished(seq=state.seq + 1, time=now, **facts))
+        state.apply(_finished(state.seq + 1, now, name))
+
+
+def _finished(seq: int, now: datetime, name: str) -> AttemptFinished:
+    from orchestrator.core.events import AttemptFinished
+
+    return AttemptFinished(
+        seq=seq, time=now, task=name, attempt=1, outcome="success", seconds=0.5, result=name
+    )
 
 
 def _plan(tasks: int) -> Plan:
@@ -99,7 +107,7 @@ def _plan(tasks: int) -> Plan:
 
 
 def real(lab: Lab, count: int, total: int) -> float:
-    """Wall seconds per event between the first start and the last end of `count` tasks in a plan of `total`."""
+    """Wall seconds per event from the first start to the last end of `count` tasks in a plan of `total`."""
     program = lab.program("nothing", programs.NOTHING) or "true"
     here = lab.fresh()
     tasks = [{"id": f"T-{n}", "cli": "shell", "run": str(program)} for n in range(count)]
@@ -107,9 +115,7 @@ def real(lab: Lab, count: int, total: int) -> float:
     plan = {"request": "measure", "limits": {"parallelism": SLOTS}, "tasks": tasks + ballast}
     (here / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
     lab.orchestrate("run", "plan.json", here=here, exits=(0, WAITING_FOR_A_PERSON))
-    times = []
     with (here / ".orchestrator" / "journal.jsonl").open(encoding="utf-8") as lines:
-        for line in lines:
-            if line.startswith('{"type":"Attempt'):
-                times.append(datetime.fromisoformat(json.loads(line)["time"]).timestamp())
+        found = [json.loads(line)["time"] for line in lines if line.startswith('{"type":"Attempt')]
+    times = [datetime.fromisoformat(told).timestamp() for told in found]
     return (max(times) - min(times)) / len(times)

@@ -1,4 +1,4 @@
-"""What the dispatcher takes while it has nothing to do but wait: CPU and memory beside sixteen busy workers."""
+"""What the dispatcher takes while it only waits: CPU and memory beside sixteen busy workers."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ def measure(lab: Lab) -> Iterator[Figure]:
     here = lab.fresh()
     events = write(here / ".orchestrator" / "journal.jsonl", tasks)
     ways = {"status": ("status",), "status --json": ("status", "--json")}
-    contenders = {way: lambda told=told: lab.orchestrate(*told, here=here) for way, told in ways.items()}
+    contenders = {way: partial(lab.orchestrate, *told, here=here) for way, told in ways.items()}
     for way, spent in rounds(contenders, lab.repeats).items():
         where = f"{way}, {tasks:,} tasks, {events:,} events"
         times = tuple(one.seconds for one in spent)
@@ -35,7 +36,7 @@ def measure(lab: Lab) -> Iterator[Figure]:
 
 
 def write(path: Path, tasks: int) -> int:
-    """A journal of `tasks` completed tasks, every other one at its second attempt; the number of its events."""
+    """A journal of `tasks` completed tasks, every other one at its second attempt; how many events it has."""
     from orchestrator.core import events
     from orchestrator.edges.journal import HEADER
 

@@ -1,4 +1,4 @@
-"""Where measurements are made: fresh folders, metered commands, rounds in which every contender has its turn."""
+"""Where measurements are made: fresh folders, metered commands, rounds in which all have their turn."""
 
 from __future__ import annotations
 
@@ -76,12 +76,13 @@ class Lab:
         """
         record = here / "spent.json"
         meter = [sys.executable, "-S", "-E", str(BENCH / "meter.py"), str(record), *command]
-        with (here / "stdout").open("wb") as out, (here / "stderr").open("wb") as err:
-            with open(stdin or os.devnull, "rb") as given:
-                environment = {**os.environ, **(variables or {})}
-                subprocess.run(
-                    meter, stdin=given, stdout=out, stderr=err, cwd=here, env=environment, check=False
-                )
+        environment = {**os.environ, **(variables or {})}
+        with (
+            (here / "stdout").open("wb") as out,
+            (here / "stderr").open("wb") as err,
+            open(stdin or os.devnull, "rb") as given,
+        ):
+            subprocess.run(meter, stdin=given, stdout=out, stderr=err, cwd=here, env=environment, check=False)
         spent = Spent(**json.loads(record.read_text(encoding="utf-8")))
         if spent.exit not in exits:
             raise CommandFailed(f"{' '.join(command)} exited with {spent.exit}: {said(here / 'stderr')}")

@@ -1,7 +1,7 @@
 """`python meter.py RECORD COMMAND...` runs a command and writes what it took to the file RECORD, as JSON.
 
-The kernel counts the memory of a process as at least that of the one it was spawned from: a command started by
-the measuring program itself would never be smaller than that one. This program has next to no memory.
+The kernel counts the memory of a process as at least that of the one it was spawned from: a command started
+by the measuring program itself would never be smaller than that one. This program is smaller than any.
 """
 
 import json
@@ -11,7 +11,7 @@ import time
 
 
 def main() -> None:
-    """Exits as the command did; the record has its seconds, CPU seconds, peak memory in kB and exit status."""
+    """Exit as the command did; the record has its seconds, CPU seconds, peak memory in kB, exit status."""
     record, command = sys.argv[1], sys.argv[2:]
     begin = time.monotonic()
     pid = os.posix_spawnp(command[0], command, os.environ)

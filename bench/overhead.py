@@ -1,4 +1,4 @@
-"""What a task costs that does nothing: wall time as a multiple of `xargs -P` on the same number of the same program.
+"""What a task costs that does nothing: wall time as a multiple of `xargs -P` on as many of the same program.
 
 Every event of the orchestrator is synced to disk; xargs, make and ninja sync nothing.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import programs
@@ -27,7 +28,7 @@ def measure(lab: Lab) -> Iterator[Figure]:
     for slots in SLOTS[:1] if lab.quick else SLOTS:
         taken = {
             count: rounds(
-                {name: _bound(run, count, slots) for name, run in _contenders(lab, nothing, claude)},
+                {name: partial(run, count, slots) for name, run in _contenders(lab, nothing, claude)},
                 lab.repeats,
             )
             for count in counts
@@ -48,21 +49,13 @@ def _programs(lab: Lab) -> tuple[str, str]:
 
 
 def _contenders(lab: Lab, nothing: str, claude: str) -> Iterator[tuple[str, Runner]]:
-    yield "xargs", lambda count, slots: xargs(lab, nothing, count, slots)
-    yield "shell", lambda count, slots: orchestrated(lab, "shell", nothing, count, slots)
-    yield "xargs claude", lambda count, slots: xargs(lab, claude, count, slots)
-    yield "claude", lambda count, slots: orchestrated(lab, "claude", claude, count, slots)
+    yield "xargs", partial(xargs, lab, nothing)
+    yield "shell", partial(orchestrated, lab, "shell", nothing)
+    yield "xargs claude", partial(xargs, lab, claude)
+    yield "claude", partial(orchestrated, lab, "claude", claude)
     for name, peer in (("make", _make), ("ninja", _ninja), ("parallel", _parallel)):
         if shutil.which(name):
-            yield name, _peer(lab, peer, nothing)
-
-
-def _bound(run: Runner, count: int, slots: int) -> Callable[[], Spent]:
-    return lambda: run(count, slots)
-
-
-def _peer(lab: Lab, run: Callable[[Lab, str, int, int], Spent], program: str) -> Runner:
-    return lambda count, slots: run(lab, program, count, slots)
+            yield name, partial(peer, lab, nothing)
 
 
 def _compared(found: dict[str, list[Spent]], where: str) -> Iterator[Figure]:

@@ -1,4 +1,4 @@
-"""The programs that tasks run: small and compiled, so that what is measured is the orchestrator and not they."""
+"""The programs that tasks run: small and compiled, so that the orchestrator is measured and not they."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Graphs of tasks with durations: published workflows, and random ones made from a seed.
 
-The published ones, in `shapes/`, are instances of WfCommons WfInstances; the `source` in each names repository,
-commit and file. A task there is its type, the numbers of the tasks it needs, and its measured seconds.
+The published ones, in `shapes/`, are instances of WfCommons WfInstances; the `source` in each names
+repository, commit and file. A task there is its type, the numbers of those it needs, its measured seconds.
 """
 
 from __future__ import annotations
@@ -91,14 +91,15 @@ def layered(seed: int, layers: int = 8, width: int = 12) -> Shape:
     needs: list[tuple[int, ...]] = []
     for layer in range(layers):
         before = range((layer - 1) * width, layer * width)
-        for _ in range(width):
-            needs.append(tuple(sorted(random.sample(before, random.randint(1, 3)))) if layer else ())
+        needs += [
+            tuple(sorted(random.sample(before, random.randint(1, 3)))) if layer else () for _ in range(width)
+        ]
     seconds = tuple(random.lognormvariate(0, LOGNORMAL_SIGMA) for _ in needs)
     return Shape(f"layered-{seed}", f"random, seed {seed}", tuple(needs), seconds)
 
 
 def fork_join(seed: int, stages: int = 5, width: int = 20) -> Shape:
-    """Stages of independent tasks, each stage joined by one task that all of the next need; Pareto durations."""
+    """Stages of independent tasks, each joined by one that all of the next stage need; Pareto durations."""
     random = Random(seed)
     needs: list[tuple[int, ...]] = [()]
     for _ in range(stages):

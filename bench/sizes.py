@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from figures import Figure
@@ -41,12 +42,11 @@ def _rounds(lab: Lab, count: int) -> dict[str, list[Spent]]:
     folder = lab.fresh()
     for suffix, write in (("yaml", write_yaml), ("json", write_json)):
         write(folder / f"plan.{suffix}", count)
-    contenders = {way: _contender(lab, folder, *way.split()) for way in SECONDS}
-    return rounds(contenders, lab.repeats)
+    return rounds({way: partial(_run, lab, folder, *way.split()) for way in SECONDS}, lab.repeats)
 
 
-def _contender(lab: Lab, folder: Path, command: str, suffix: str) -> Callable[[], Spent]:
-    return lambda: lab.orchestrate(command, str(folder / f"plan.{suffix}"), here=lab.fresh())
+def _run(lab: Lab, folder: Path, command: str, suffix: str) -> Spent:
+    return lab.orchestrate(command, str(folder / f"plan.{suffix}"), here=lab.fresh())
 
 
 def write_yaml(path: Path, count: int) -> None:

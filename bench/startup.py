@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 
 from figures import Figure
-from lab import Lab, middle, rounds
+from lab import ORCHESTRATE, Lab, middle, rounds
 
 TARGETS = {"python itself": None, "--version": 30.0, "--help": 60.0, "status": 80.0}
 ROUNDS = {True: 3, False: 15}
@@ -18,14 +19,8 @@ def measure(lab: Lab) -> Iterator[Figure]:
     tasks = "".join(f"  - {{id: T-{number}, cli: shell, run: echo {number}}}\n" for number in range(3))
     (here / "plan.yaml").write_text(f"request: measure\ntasks:\n{tasks}", encoding="utf-8")
     lab.orchestrate("run", "plan.yaml", here=here)
-    contenders = {
-        "python itself": lambda: lab.run([sys.executable, "-c", ""], here),
-        **{
-            option: lambda option=option: lab.orchestrate(option, here=here)
-            for option in TARGETS
-            if option != "python itself"
-        },
-    }
+    command = {name: [str(ORCHESTRATE), name] for name in TARGETS} | {"python itself": ["-c", ""]}
+    contenders = {name: partial(lab.run, [sys.executable, *command[name]], here) for name in TARGETS}
     for name, spent in rounds(contenders, ROUNDS[lab.quick]).items():
         times = tuple(1000 * one.seconds for one in spent)
         cpu = middle([1000 * one.cpu for one in spent])

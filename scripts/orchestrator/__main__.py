@@ -12,9 +12,9 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"orchestrate {__version__}")
         return
-    from orchestrator import commands
+    from orchestrator.commands import main as run
 
-    sys.exit(commands.main())
+    sys.exit(run())
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -235,7 +236,7 @@ def _report_wait(
     from orchestrator import progress
 
     if as_json:
-        _print_json(progress.document(state, alive, datetime.now(UTC)))
+        _print_lines(progress.document(state, alive, datetime.now(UTC)))
     elif status == 2:
         raise UsageError("nothing has been run here yet; begin with: orchestrate run")
     elif status == 130 and state.finished is None:
@@ -267,7 +268,7 @@ def status(context: click.Context, watch: bool, as_json: bool, ascii_only: bool)
         state = journal.look(workspace.journal)
     now = datetime.now(UTC)
     if as_json:
-        _print_json(progress.document(state, alive, now))
+        _print_lines(progress.document(state, alive, now))
     else:
         click.echo("\n".join(progress.status_lines(state, alive, now, ascii_only or not _shows_icons())))
     return 0
@@ -382,6 +383,12 @@ def _seconds(duration: str) -> float:
         return seconds(duration)
     except ValueError as error:
         raise UsageError(f"--timeout: {error}") from error
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def _print_json(value: Any) -> None:

@@ -24,8 +24,8 @@ from orchestrator.core.events import (
     TaskRetried,
     TaskSkipped,
 )
-from orchestrator.core.scheduler import Finish, Launch, Learned, Scheduler, Skip, Stop, Verify
 from orchestrator.core.plan import Plan
+from orchestrator.core.scheduler import Finish, Launch, Learned, Scheduler, Skip, Stop, Verify
 from orchestrator.core.state import RunState, TaskState, changes_work
 from orchestrator.core.verdict import Said
 from orchestrator.edges import artifacts, inbox, results

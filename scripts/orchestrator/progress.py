@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from orchestrator.core import events
 from orchestrator.core.events import (
@@ -148,25 +150,30 @@ def summary(state: RunState) -> str:
     return f"{len(state.tasks)} tasks: {counts or 'none'}{took}{cost}"
 
 
-def document(state: RunState, pid: int | None, now: datetime) -> dict[str, Any]:
-    """`status --json`; keys may be added, none is taken away or changed."""
+def document(state: RunState, pid: int | None, now: datetime) -> Iterator[str]:
+    """`status --json`, a line a task; keys may be added, none is taken away or changed."""
+    head = msgspec.json.encode(_run(state, pid, now)).decode()
+    yield f'{{"format": 1, "run": {head}, "tasks": ['
+    last = len(state.tasks) - 1
+    for i, task in enumerate(state.tasks):
+        yield msgspec.json.encode(_task(task)).decode() + ("," if i < last else "")
+    yield "]}"
+
+
+def _run(state: RunState, pid: int | None, now: datetime) -> dict[str, Any]:
     finished = state.finished
     return {
-        "format": 1,
-        "run": {
-            "id": state.run or None,
-            "state": run_state(state, pid),
-            "exit": finished.exit if finished else None,
-            "reason": finished.reason if finished else None,
-            "cost_usd": round(state.cost_usd, 6),
-            "started": state.started,
-            "ended": finished.time if finished else None,
-            "holding": holding(state, pid, now),
-            "dispatcher": pid,
-            "project": state.project or None,
-            "counts": state.counts(),
-        },
-        "tasks": [_task(task) for task in state.tasks],
+        "id": state.run or None,
+        "state": run_state(state, pid),
+        "exit": finished.exit if finished else None,
+        "reason": finished.reason if finished else None,
+        "cost_usd": round(state.cost_usd, 6),
+        "started": state.started,
+        "ended": finished.time if finished else None,
+        "holding": holding(state, pid, now),
+        "dispatcher": pid,
+        "project": state.project or None,
+        "counts": state.counts(),
     }
 
 

@@ -39,9 +39,6 @@ __all__ = [
 ]
 
 COMMAND = "orchestrate"
-PREVIEWS = 200
-"""Tasks of a plan whose agent files `run` renders before their launch; of a larger one `plan` shows the first."""
-
 LOOK_FOR_ANSWER = 0.05
 """Seconds between two looks whether an order was taken."""
 
@@ -102,7 +99,7 @@ def _run_held(
         run.accept(plan)
         if asked.options.retry_failed:
             run.retry_failed()
-        if len(state.tasks) <= PREVIEWS:
+        if len(state.tasks) <= runs.PREVIEWS:
             run.views.preview(state)
         if begun:
             begun(0, f"run {state.run} goes on as process {os.getpid()}; see: {COMMAND} status")

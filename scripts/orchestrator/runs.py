@@ -34,6 +34,10 @@ from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageErro
 ARCHIVES_LEARNED_FROM = 3
 """How many earlier runs are read for durations: enough for a habit, little enough to read at every start."""
 
+PREVIEWS = 200
+"""Tasks of a plan whose agent files `run` renders before their launch; of a larger plan
+`plan` shows the first."""
+
 USUAL_PLACES = (
     "~/.local/bin/claude",
     "~/.claude/local/claude",

@@ -66,6 +66,14 @@ def test_no_file_is_named_to_the_claude_program_by_anyone_else() -> None:
     assert repr(variables).count("@\\u2060/etc") == 15
 
 
+def test_a_path_stays_a_path_that_can_be_opened() -> None:
+    told_of = told(
+        Task(id="A", description="/srv/a: see /srv/b or mail a@b.c", inputs={"file": "/srv/data.csv"})
+    )
+    assert told_of["description"] == "/srv/a: see /srv/b or mail a@b.c"
+    assert told_of["inputs"] == [{"name": "file", "value": " /srv/data.csv"}]
+
+
 def test_terminal_codes_do_not_reach_a_prompt() -> None:
     task = Task(id="B", title="\x1b[31mx", description="a\x1b]0;t\x07b\x00", inputs={"n": "\x9b"})
     assert told(task, Need("A", "\x07", "p", "\x1b[2J", True)).keys()

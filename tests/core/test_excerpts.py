@@ -62,7 +62,7 @@ def test_html_in_prose_is_text_and_in_code_stays_as_it_is() -> None:
         "- a\n  ```\n<!--",
         "~~~\n```\n~~~\n<!--",
         " ~~~\n```\n ~~~\n<!--",
-        "```\n    ```\n```\n<!--\n```\n<!--",
+        "```\n    ```\n```\n<!--",
         "```\n\t```\n<!--",
         "``` a`b\n<!--",
     ],

@@ -37,6 +37,12 @@ def test_one_task_right_after_the_other_takes_one_place() -> None:
     assert summary.totals(story.state, story.now).places == 1
 
 
+def test_a_wait_between_attempts_takes_no_place() -> None:
+    story = Story(Task(id="A"), Task(id="B"), limits=Limits(parallelism=1))
+    story.start("A").wait(5).end("A", "error").wait(1).start("B").wait(5).end("B").start("A").wait(5).end("A")
+    assert summary.totals(story.state, story.now).places == 1
+
+
 def test_work_still_going_on_is_counted_up_to_now() -> None:
     story = Story(Task(id="A")).start("A").wait(7)
     assert summary.totals(story.state, story.now).work == 7.0

@@ -87,12 +87,17 @@ def _request(text: str) -> str:
     return quoted(_prose(text))
 
 
+def _inside(text: str) -> str:
+    # Never the beginning of a prompt, which OPENING is: an input such as `/srv/data.csv` stays what it is.
+    return neutralised(f". {text}")[2:]
+
+
 def _prose(text: str) -> str:
-    return neutralised(clean(text)).strip("\n")
+    return _inside(clean(text)).strip("\n")
 
 
 def _line(text: str, length: int = 200) -> str:
-    return neutralised(one_line(text, length))
+    return _inside(one_line(text, length))
 
 
 def _entry(text: str) -> str:

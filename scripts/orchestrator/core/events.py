@@ -7,6 +7,7 @@ be added; a type, once written, is never changed.
 from __future__ import annotations
 
 from datetime import datetime
+
 import msgspec
 from msgspec import Struct
 

@@ -60,8 +60,10 @@ class _Kept(NamedTuple):
 class TaskState:
     """The facts about one task.
 
-    `mark` is its fate once it has one, else None. `seconds` is what its last success took, `work` what all its
-    attempts took. `result` is the hash of its result, `basis` the hashes of the results it was made from.
+    `mark` is its fate once it has one, else None. `seconds` is what its last success took, `work` what all
+    its attempts took. `result` is the hash of its result, `basis` the hashes of what it was made from.
+    `in_a_row` counts its last attempts that used up none, `interruptions` the last that were interrupted.
+    `doubted`: it runs on results that a changed plan has taken back.
     """
 
     __slots__ = (
@@ -70,9 +72,11 @@ class TaskState:
         "attempt_at",
         "basis",
         "cost_usd",
+        "doubted",
         "ended",
         "in_a_row",
         "index",
+        "interruptions",
         "kept",
         "mark",
         "needed_by",
@@ -114,6 +118,8 @@ class TaskState:
         self.running = False
         self.used = 0
         self.in_a_row = 0
+        self.interruptions = 0
+        self.doubted = False
         self.retry_at = 0.0
         self.outcome = ""
         self.reason = ""
@@ -121,6 +127,11 @@ class TaskState:
         self.started: datetime | None = None
         self.ended: datetime | None = None
         self.basis: tuple[str, ...] = ()
+
+    def forget(self) -> None:
+        """It is another task now: nothing of what it did holds."""
+        self.renew()
+        self.kept = self.session = None
 
     def set_aside(self) -> None:
         """Its inputs may change: run again, unless they come out the same."""
@@ -219,6 +230,8 @@ class RunState:
         self.started = self.resumed = event.time
 
     def _resume(self, event: RunResumed) -> None:
+        if not self.run:
+            raise ImpossibleEvent("a run goes on that has not started")
         self.pid, self.resumed = event.pid, event.time
         self.finished = None
         self.halted = ""
@@ -228,12 +241,16 @@ class RunState:
     def _accept(self, event: PlanAccepted) -> None:
         known = {**self.retired, **self.by_id}
         asked_anew = self.plan is not None and self.plan.request != event.plan.request
+        _refuse_unknown_tasks(event.plan)
         self._refuse_to_change_running(event.plan, asked_anew)
         self.plan = event.plan
         self.tasks = [self._carry(known, task, i, asked_anew) for i, task in enumerate(event.plan.tasks)]
         self.by_id = {task.task.id: task for task in self.tasks}
         self.retired = {name: task for name, task in known.items() if name not in self.by_id}
         self.finished = self.verified = None
+        for task in self.retired.values():
+            if asked_anew and task.task.cli != "shell":
+                task.forget()
         self._link()
         if known:
             self._reconsider_all(self._in_order(self.tasks))
@@ -285,8 +302,7 @@ class RunState:
         if state is None:
             return TaskState(task, index, self.agents.setdefault(task.id, len(self.agents) + 1))
         if changes_work(state.task, task, asked_anew):
-            state.renew()
-            state.kept = state.session = None
+            state.forget()
         state.task, state.index = task, index
         state.needed_by = state.after_of = ()
         return state
@@ -318,6 +334,7 @@ class RunState:
         stale = bool(task.unmet) or task.basis != self._basis(task)
         task.unmet += sum(self.by_id[name].mark not in ENDED for name in task.task.after)
         if task.running:
+            task.doubted = stale
             return
         dead = any(need.mark in DEAD for need in needs)
         if (task.mark in _FROM_INPUTS and stale) or (task.mark == "skipped" and not dead):
@@ -390,7 +407,7 @@ class RunState:
         if task.task.needs:
             task.basis = self._basis(task)
         self.running[event.task] = task
-        self.finished = None
+        self.finished = self.verified = None
 
     def _land(self, event: AttemptFinished) -> None:
         task = self.running.get(event.task)
@@ -400,13 +417,15 @@ class RunState:
         del self.running[event.task]
         task.running = False
         task.outcome, task.reason, task.ended = intern(event.outcome), event.reason, event.time
-        task.work += event.seconds
-        task.cost_usd += event.cost_usd
-        self.cost_usd += event.cost_usd
+        # Most tasks have one attempt, and most attempts of a large plan cost nothing: keep one number for both.
+        task.work = task.work + event.seconds if task.work else event.seconds
+        if event.cost_usd:
+            task.cost_usd += event.cost_usd
+            self.cost_usd += event.cost_usd
         if event.outcome == "success":
-            task.used, task.in_a_row = task.used + 1, 0
+            task.used, task.in_a_row, task.interruptions = task.used + 1, 0, 0
             task.result, task.seconds = event.result, event.seconds
-            self._end(task, "completed")
+            self._settle(task, "completed")
         else:
             self._draw_consequence(task, event)
 
@@ -414,21 +433,42 @@ class RunState:
         if event.outcome in verdict.HALTING:
             self.halted = event.outcome
         if event.ordered:
-            self.opened.append(task)
+            self._open(task)
             return
         luck = verdict.luck(self.run, event.task, event.attempt)
         used = task.used + (event.outcome in verdict.COUNTING)
-        then = verdict.what_follows(task.task, event.outcome, used, task.in_a_row, luck)
+        interrupted = event.outcome == "interrupted"
+        before = task.interruptions if interrupted else task.in_a_row
+        then = verdict.what_follows(task.task, event.outcome, used, before, luck)
         task.used = used
         task.in_a_row = 0 if then.counts else task.in_a_row + 1
+        task.interruptions = task.interruptions + 1 if interrupted else 0
         if then.fate == "again":
             task.retry_at = event.until.timestamp() if event.until else event.time.timestamp() + then.delay
+            self._open(task)
+        else:
+            self._settle(task, then.fate)
+
+    def _open(self, task: TaskState) -> None:
+        if task.doubted:
+            self._reconsider(task)
+        else:
             self.opened.append(task)
-            return
-        self._end(task, then.fate)
+
+    def _settle(self, task: TaskState, mark: str) -> None:
+        """What an attempt comes to, unless what it was made from does not hold any more."""
+        task.kept = None
+        if task.doubted and self._is_stale(task):
+            task.mark = mark
+            self._reconsider(task)
+        else:
+            self._end(task, mark)
+
+    def _is_stale(self, task: TaskState) -> bool:
+        return task.basis != self._basis(task) or any(n.mark != "completed" for n in self.needs_of(task))
 
     def _block(self, event: TaskBlocked) -> None:
-        task = self._task(event.task)
+        task = self._unfinished(event.task, "is blocked")
         task.reason = event.question
         if task.mark != "blocked":
             self._end(task, "blocked")
@@ -503,6 +543,14 @@ _APPLY: dict[type, Any] = {
     PlanVerified: RunState._verify,
     RunFinished: RunState._finish,
 }
+
+
+def _refuse_unknown_tasks(plan: Plan) -> None:
+    ids = {task.id for task in plan.tasks}
+    if len(ids) < len(plan.tasks) or any(
+        not ids.issuperset(names) for t in plan.tasks for names in (t.needs, t.after) if names
+    ):
+        raise ImpossibleEvent("the plan has a task twice, or waits for one that it does not have")
 
 
 def changes_work(old: Task, new: Task, asked_anew: bool) -> bool:

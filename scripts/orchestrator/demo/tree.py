@@ -6,7 +6,6 @@ is walked. Links are never followed, and nothing but a regular file is ever open
 a link is a loop.
 """
 
-# ruff: noqa: PTH110, PTH114, PTH118
 
 from __future__ import annotations
 

@@ -24,29 +24,27 @@ HEADER = msgspec.json.encode({"format": FORMAT, "version": VERSION}) + b"\n"
 BUFFER = 1 << 16
 """Bytes read at a time: larger blocks are no faster, and a journal of 100,000 tasks is never held whole."""
 
-_decode_lines = msgspec.json.Decoder(events.Event).decode_lines
-_decode_outlined = msgspec.json.Decoder(events.Outlined).decode_lines
-
 PATIENCE = 0.1
 """Seconds to try for the lock: a `status` may be testing it at this very moment."""
 
 
-def read_events(path: Path, decode_lines: Callable[[bytes], list[Any]] = _decode_lines) -> Iterator[Any]:
-    """Every event. An incomplete last line is what a crash leaves: it is passed over.
+def read_events(path: Path, form: Any = events.Event) -> Iterator[Any]:
+    """Every event, in `form` (all of it, or outlined). An incomplete last line is what a crash leaves: it is passed over.
 
     Raises:
         JournalError: a line that is not an event, or a header that is not ours; it names the line.
     """
-    for block in _blocks(path):
+    decoder = msgspec.json.Decoder(form)
+    for lines in _batches(path):
         try:
-            found = decode_lines(block)
+            # One call for many lines is three times as fast; a plan of 100,000 tasks is not copied for it.
+            found = decoder.decode_lines(b"".join(lines)) if len(lines) > 1 else [decoder.decode(lines[0])]
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise _broken(path, error) from error
         yield from found
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
-    """Whole lines, many at a time: one call decodes them all, three times as fast as one by one."""
+def _batches(path: Path) -> Iterator[list[bytes]]:
     try:
         file = open(path, "rb", buffering=BUFFER)
     except FileNotFoundError:
@@ -55,9 +53,12 @@ def _blocks(path: Path) -> Iterator[bytes]:
         header = file.readline()
         if header.endswith(b"\n"):
             _check_header(path, header)
-        while block := file.read(BUFFER):
-            block += file.readline()
-            yield block[: block.rfind(b"\n") + 1]
+        while lines := file.readlines(BUFFER):
+            last = lines.pop()
+            if lines:
+                yield lines
+            if last.endswith(b"\n"):
+                yield [last]
 
 
 def _broken(path: Path, error: Exception) -> JournalError:
@@ -144,7 +145,7 @@ def look(path: Path) -> RunState:
     """
     state = RunState()
     with _without_collector():
-        for event in read_events(path, _decode_outlined):
+        for event in read_events(path, events.Outlined):
             if isinstance(event, TaskRetried) or (isinstance(event, PlanOutlined) and state.plan is not None):
                 # What holds then depends on all that tasks say, and on their results.
                 return load(path)

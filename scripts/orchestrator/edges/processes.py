@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Literal, NamedTuple
 
@@ -86,12 +87,14 @@ class Processes:
         self._by_descriptor: dict[int, _Process] = {}
         self._stopping: dict[str, _Process] = {}
         self._poll = select.poll()
+        self._watched: set[int] = set()
 
     def __contains__(self, key: str) -> bool:
         return key in self._living
 
     def watch(self, descriptor: int) -> None:
-        """Let `wait` return when this descriptor can be read."""
+        """Let `wait` return when this non-blocking descriptor can be read; `wait` empties it."""
+        self._watched.add(descriptor)
         self._poll.register(descriptor, select.POLLIN)
 
     def start(
@@ -149,6 +152,13 @@ class Processes:
         stop_now(marker)
         return False
 
+    def age(self, key: str) -> float | None:
+        """Seconds since a living process was started, whatever was done to the clock since; None: not known here."""
+        process = self._living[key]
+        if not process.ticks or not sys.platform.startswith("linux"):
+            return None
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - process.ticks / os.sysconf("SC_CLK_TCK")
+
     def stop(self, key: str, how: How) -> None:
         """Begin to stop a process and all it started; `wait` tells when nothing of it is left."""
         process = self._living[key]
@@ -171,12 +181,13 @@ class Processes:
         if self._blind:
             timeout = POLL_WITHOUT_PIDFD if timeout is None else min(timeout, POLL_WITHOUT_PIDFD)
         ready = self._poll.poll(None if timeout is None else max(0.0, timeout * 1000))
+        for descriptor in self._watched.intersection(d for d, _ in ready):
+            with suppress(BlockingIOError):
+                os.read(descriptor, 4096)
         over = [p for descriptor, _ in ready if (p := self._by_descriptor.get(descriptor))]
         over += [p for p in self._blind if not self._lives(p)]
         ended = [p for p in over if self._end(p)]
-        for process in list(self._stopping.values()):
-            if self._press(process):
-                ended.append(process)
+        ended += [process for process in list(self._stopping.values()) if self._press(process)]
         return [self._forget(process) for process in ended]
 
     @property

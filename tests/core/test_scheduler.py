@@ -1,0 +1,555 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fakes import START, Simulation, plan, task
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.core import events
+from orchestrator.core.plan import Limits, Plan, Task
+from orchestrator.core.scheduler import Finish, Launch, Learned, Skip, Stop, Verify, learn, weights
+from orchestrator.core.verdict import COUNTING, Outcome, luck
+
+NOW = START.timestamp()
+
+
+def limits(**fields: Any) -> Limits:
+    return Limits(**fields)
+
+
+def failing(*names: str, outcome: str = "error") -> Callable[[str, int], str]:
+    return lambda name, attempt: outcome if name in names else "success"
+
+
+def launched(simulation: Simulation, now: float = NOW) -> list[str]:
+    actions = simulation.scheduler.decide(now)
+    return [action.task for action in actions if isinstance(action, Launch)]
+
+
+def test_a_task_starts_when_its_own_needs_are_done_and_not_when_a_batch_is() -> None:
+    simulation = Simulation(
+        plan(task("slow"), task("quick"), task("next", "quick")), seconds=lambda n, a: 9 if n == "slow" else 1
+    )
+    assert simulation.run().exit == 0
+    assert simulation.launched == ["slow", "quick", "next"]
+    assert simulation.state.by_id["next"].ended < simulation.state.by_id["slow"].ended  # type: ignore[operator]
+
+
+def test_priority_outranks_a_longer_path_and_a_longer_path_outranks_plan_order() -> None:
+    tasks = (
+        task("first"),
+        task("long", estimate="1h"),
+        task("urgent", priority="P0"),
+        task("head"),
+        task("tail", "head", estimate="3h"),
+        task("late", priority="P3", estimate="9h"),
+    )
+    simulation = Simulation(plan(*tasks, limits=limits(parallelism=1)))
+    simulation.run()
+    assert simulation.launched == ["urgent", "head", "tail", "long", "first", "late"]
+
+
+def test_equal_tasks_start_in_the_order_of_the_plan() -> None:
+    names = [f"T-{number}" for number in range(20)]
+    simulation = Simulation(plan(*map(task, names), limits=limits(parallelism=3)))
+    simulation.run()
+    assert simulation.launched == names
+
+
+@pytest.mark.parametrize("parallelism", [1, 2, 7])
+def test_no_more_than_the_parallelism_run_and_no_fewer_when_there_is_work(parallelism: int) -> None:
+    tasks = [task(f"T-{number}") for number in range(20)]
+    simulation = Simulation(plan(*tasks), parallelism=parallelism)
+    simulation.run()
+    assert simulation.most == parallelism
+    assert simulation.clock.now - NOW == -(-20 // parallelism)
+
+
+def test_a_place_that_is_free_is_filled_at_once() -> None:
+    tasks = [task(f"T-{number}") for number in range(6)]
+    simulation = Simulation(plan(*tasks, limits=limits(parallelism=2)), seconds=lambda n, a: int(n[-1]) + 1)
+    simulation.run()
+    # 1 3 5 in one seat and 2 4 6 in the other.
+    assert simulation.clock.now - NOW == 12
+
+
+def test_needs_wait_for_completion_and_after_waits_for_any_end() -> None:
+    tasks = (task("bad", attempts=1), task("needing", "bad"), task("following", after="bad"))
+    simulation = Simulation(plan(*tasks), outcome=failing("bad"))
+    assert simulation.run() == Finish(1, "not all tasks were completed")
+    assert simulation.launched == ["bad", "following"]
+    assert simulation.state.by_id["following"].status == "completed"
+    assert simulation.state.by_id["needing"].reason == "dependency failed: it needs bad, which failed"
+
+
+def test_a_task_in_needs_and_in_after_is_waited_for_once() -> None:
+    simulation = Simulation(plan(task("one"), task("two", "one", after="one")))
+    assert simulation.run().exit == 0
+
+
+def test_a_failed_need_skips_its_transitive_dependents_only() -> None:
+    tasks = (
+        task("bad", attempts=1),
+        task("child", "bad"),
+        task("grandchild", "child good"),
+        task("good"),
+        task("other", "good"),
+    )
+    simulation = Simulation(plan(*tasks), outcome=failing("bad"))
+    simulation.run()
+    marks = {name: state.mark for name, state in simulation.state.by_id.items()}
+    assert marks == {
+        "bad": "failed", "child": "skipped", "grandchild": "skipped", "good": "completed", "other": "completed",
+    }  # fmt: skip
+    reason = simulation.state.by_id["grandchild"].reason
+    assert reason == "dependency failed: it needs child, which was skipped"
+
+
+def test_a_chain_of_any_length_is_skipped_in_one_decision() -> None:
+    chain = [task("T-0", attempts=1)] + [task(f"T-{n}", f"T-{n - 1}") for n in range(1, 3000)]
+    simulation = Simulation(plan(*chain), outcome=failing("T-0"))
+    simulation.turn()
+    skips = simulation.scheduler.decide(simulation.clock.now)
+    assert [skip.task for skip in skips if isinstance(skip, Skip)] == [f"T-{n}" for n in range(1, 3000)]
+
+
+def test_a_cancelled_need_is_named_as_such() -> None:
+    simulation = Simulation(plan(task("one"), task("two", "one")))
+    simulation.tell(events.TaskCancelled, task="one")
+    assert simulation.scheduler.decide(NOW) == [
+        Skip("two", "dependency failed: it needs one, which was cancelled")
+    ]
+
+
+def test_stop_lets_running_tasks_finish_and_launches_nothing_more() -> None:
+    tasks = (task("bad", attempts=1, on_failure="stop"), task("slow"), task("never"))
+    simulation = Simulation(
+        plan(*tasks, limits=limits(parallelism=2)),
+        seconds=lambda n, a: 9 if n == "slow" else 1,
+        outcome=failing("bad"),
+    )
+    assert simulation.run() == Finish(1, "stopped by the failure of bad")
+    assert {n: s.status for n, s in simulation.state.by_id.items()} == {
+        "bad": "failed", "slow": "completed", "never": "pending",
+    }  # fmt: skip
+
+
+def test_escalate_blocks_the_task_while_its_siblings_go_on() -> None:
+    tasks = (task("bad", attempts=2, on_failure="escalate"), task("other"), task("waiting", "bad"))
+    simulation = Simulation(plan(*tasks), outcome=failing("bad"))
+    assert simulation.run() == Finish(3, "waiting for a person")
+    assert {n: s.status for n, s in simulation.state.by_id.items()} == {
+        "bad": "blocked", "other": "completed", "waiting": "waiting",
+    }  # fmt: skip
+
+
+def test_a_blocked_task_that_is_retried_unblocks_its_dependents() -> None:
+    tasks = (task("bad", attempts=1, on_failure="escalate"), task("waiting", "bad"))
+    simulation = Simulation(plan(*tasks), outcome=lambda n, a: "error" if (n, a) == ("bad", 1) else "success")
+    assert simulation.run().exit == 3
+    simulation.tell(events.TaskRetried, task="bad")
+    assert simulation.run().exit == 0
+
+
+def test_a_retry_waits_for_its_time_and_not_longer() -> None:
+    simulation = Simulation(plan(task("T-1")), outcome=lambda n, a: "error" if a < 3 else "success")
+    simulation.run()
+    starts = [e.time.timestamp() - NOW for e in simulation.events if isinstance(e, events.AttemptStarted)]
+    first, second = luck("r-1", "T-1", 1) * 1.0, luck("r-1", "T-1", 2) * 2.0
+    assert starts == pytest.approx([0.0, 1 + first, 2 + first + second], abs=1e-5)
+
+
+def test_another_task_takes_the_place_while_one_is_between_attempts() -> None:
+    simulation = Simulation(
+        plan(task("one"), task("two"), limits=limits(parallelism=1)),
+        outcome=lambda n, a: "error" if (n, a) == ("one", 1) else "success",
+    )
+    simulation.run()
+    assert simulation.launched == ["one", "two", "one"]
+
+
+def usage_limited(name: str, attempt: int) -> str:
+    return "usage limited" if (name, attempt) == ("T-1", 1) else "success"
+
+
+def test_a_person_who_retries_a_waiting_task_does_not_wait_for_its_time() -> None:
+    simulation = Simulation(plan(task("T-1")), outcome=usage_limited)
+    simulation.turn()
+    assert launched(simulation, simulation.clock.now) == []
+    simulation.tell(events.TaskRetried, task="T-1")
+    assert launched(simulation, simulation.clock.now) == ["T-1"]
+
+
+def test_the_time_of_an_attempt_that_was_given_up_does_not_start_the_next_one_early() -> None:
+    simulation = Simulation(plan(task("T-1")), outcome=lambda n, a: "usage limited" if a < 3 else "success")
+    simulation.turn()
+    simulation.scheduler.decide(simulation.clock.now)
+    simulation.tell(events.TaskRetried, task="T-1")
+    simulation.turn()
+    first, second = (event.time.timestamp() + 300 for event in finishes(simulation))
+    simulation.clock.now = first
+    assert launched(simulation, first) == []
+    assert launched(simulation, second) == ["T-1"]
+
+
+def finishes(simulation: Simulation) -> list[events.AttemptFinished]:
+    return [event for event in simulation.events if isinstance(event, events.AttemptFinished)]
+
+
+def test_a_run_does_not_wait_for_a_task_that_was_cancelled_while_it_waited() -> None:
+    simulation = Simulation(plan(task("T-1")), outcome=usage_limited)
+    simulation.turn()
+    simulation.scheduler.decide(simulation.clock.now)
+    simulation.tell(events.TaskCancelled, task="T-1")
+    assert simulation.scheduler.decide(simulation.clock.now) == [Finish(1, "not all tasks were completed")]
+
+
+def test_a_clock_set_back_between_two_dispatchers_makes_no_short_wait_long() -> None:
+    simulation = Simulation(plan(task("T-1")), outcome=failing("T-1"))
+    simulation.turn()
+    again = Simulation(simulation.state.plan or plan(), told=simulation.events)
+    assert launched(again, NOW - 7200) == ["T-1"]
+
+
+def test_a_task_that_waited_for_its_place_while_the_clock_caught_up_is_not_lost() -> None:
+    one = plan(task("T-1"), limits=limits(parallelism=1))
+    simulation = Simulation(one, outcome=lambda n, a: "error" if a < 2 else "success")
+    simulation.turn()
+    simulation.scheduler.decide(NOW - 7200, closing=True)
+    early = simulation.state.by_id["T-1"].retry_at - 1e-3
+    assert launched(simulation, early) == []
+    assert simulation.run().exit == 0
+
+
+def test_a_usage_limit_is_waited_for_however_long_it_is() -> None:
+    simulation = Simulation(plan(task("T-1")))
+    simulation.turn()
+    reset = simulation.clock.time.replace(hour=23)
+    again = Simulation(plan(task("T-1")))
+    again.launch("T-1", 1)
+    again.end("T-1", 1, "usage limited", until=reset)
+    assert launched(again, reset.timestamp() - 1) == []
+    assert again.scheduler.next_time() == reset.timestamp()
+    assert launched(again, reset.timestamp()) == ["T-1"]
+
+
+def test_tasks_whose_writes_overlap_never_run_together() -> None:
+    tasks = [task(f"T-{n}", writes=("docs/**",) if n % 2 else ("docs/a.md", "src/b")) for n in range(12)]
+    simulation = Simulation(plan(*tasks, limits=limits(parallelism=8)))
+    assert simulation.run().exit == 0
+    assert simulation.most == 1
+
+
+def test_a_lane_is_free_for_the_others_while_its_task_waits_for_a_retry() -> None:
+    simulation = Simulation(
+        plan(task("one", writes=("a",)), task("two", writes=("a",))),
+        outcome=lambda n, a: "error" if (n, a) == ("one", 1) else "success",
+    )
+    simulation.run()
+    assert simulation.launched == ["one", "two", "one"]
+
+
+def test_a_cancelled_task_at_the_head_of_its_lane_holds_nobody_up() -> None:
+    tasks = [task(f"T-{n}", writes=("a",)) for n in range(4)]
+    simulation = Simulation(plan(*tasks))
+    simulation.turn()
+    simulation.tell(events.TaskCancelled, task="T-1")
+    assert simulation.run().exit == 1
+    assert simulation.launched == ["T-0", "T-2", "T-3"]
+
+
+def calls(act: Callable[[], object]) -> int:
+    """How many functions, Python's and C's, `act` calls."""
+    count = 0
+
+    def note(_frame: object, what: str, _argument: object) -> None:
+        nonlocal count
+        count += what in ("call", "c_call")
+
+    sys.setprofile(note)
+    try:
+        act()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_a_thousand_tasks_that_write_one_file_are_cheap() -> None:
+    def cost(tasks: int, *writes: str) -> float:
+        simulation = Simulation(plan(*(task(f"T-{n}", writes=writes) for n in range(tasks))))
+        return calls(simulation.run) / tasks
+
+    assert cost(1000, "out.md") < 1.3 * cost(100, "out.md")
+    assert cost(1000, "out.md") < 2 * cost(1000)
+
+
+@pytest.mark.parametrize("shape", ["fan", "lane", "pairs"])
+def test_the_work_for_one_end_does_not_grow_with_the_plan(shape: str) -> None:
+    def cost(tasks: int) -> int:
+        simulation = Simulation(plan(*shaped(shape, tasks)))
+        for _ in range(5):
+            simulation.turn()
+        return calls(lambda: [simulation.turn() for _ in range(30)])
+
+    few, many = cost(100), cost(20_000)
+    assert many <= 1.5 * few
+
+
+def shaped(shape: str, tasks: int) -> list[Task]:
+    if shape == "fan":
+        return [task(f"T-{n}") for n in range(tasks)]
+    if shape == "lane":
+        return [task(f"T-{n}", writes=("out",)) for n in range(tasks)]
+    return [task(f"T-{n}", f"T-{n - 1}" if n % 2 else "") for n in range(tasks)]
+
+
+def test_nothing_is_launched_once_the_budget_is_spent() -> None:
+    tasks = [task(f"T-{n}") for n in range(3)]
+    simulation = Simulation(plan(*tasks, limits=limits(parallelism=1, budget_usd=1.0)))
+    simulation.launch("T-0", 1)
+    simulation.end("T-0", 1, cost_usd=1.5)
+    assert simulation.scheduler.decide(NOW) == [Finish(4, "the budget of $1.00 is spent")]
+
+
+def test_a_larger_budget_for_this_dispatcher_goes_on() -> None:
+    simulation = Simulation(plan(task("a"), task("b"), limits=limits(budget_usd=1.0)), budget=2.0)
+    simulation.launch("a", 1)
+    simulation.end("a", 1, cost_usd=1.5)
+    assert launched(simulation) == ["b"]
+
+
+def test_a_budget_spent_by_the_last_task_is_no_reason_to_stop() -> None:
+    simulation = Simulation(plan(task("a"), limits=limits(budget_usd=1.0), verify=("true",)))
+    simulation.launch("a", 1)
+    simulation.end("a", 1, cost_usd=1.5)
+    assert simulation.scheduler.decide(NOW) == [Verify()]
+    assert simulation.run() == Finish(0, "completed")
+
+
+def test_a_run_that_failed_and_spent_its_budget_has_failed() -> None:
+    simulation = Simulation(plan(task("a", attempts=1), limits=limits(budget_usd=1.0)))
+    simulation.launch("a", 1)
+    simulation.end("a", 1, "error", cost_usd=1.5)
+    assert simulation.scheduler.decide(NOW) == [Finish(1, "not all tasks were completed")]
+
+
+def test_the_deadline_stops_what_runs_and_ends_the_run() -> None:
+    simulation = Simulation(
+        plan(task("a"), task("b", "a"), limits=limits(deadline="10s")), seconds=lambda n, a: 60
+    )
+    assert simulation.run() == Finish(4, "the deadline of 10s has passed")
+    assert simulation.clock.now == NOW + 10
+    assert finishes(simulation)[0].ordered
+
+
+def test_a_deadline_that_has_passed_wakes_nobody_again() -> None:
+    simulation = Simulation(plan(task("a"), limits=limits(deadline="10s")), seconds=lambda n, a: 60)
+    simulation.turn()
+    assert simulation.scheduler.decide(NOW + 11) == [Stop("the deadline of 10s has passed")]
+    assert simulation.scheduler.next_time() is None
+
+
+def test_a_deadline_behind_the_last_end_wakes_nobody() -> None:
+    simulation = Simulation(plan(task("a"), limits=limits(deadline="10s"), verify=("sleep 60",)))
+    simulation.launch("a", 1)
+    simulation.end("a", 1)
+    assert simulation.scheduler.decide(NOW) == [Verify()]
+    assert simulation.scheduler.next_time() is None
+
+
+def test_the_deadline_counts_from_when_this_dispatcher_took_over() -> None:
+    one = plan(task("a"), limits=limits(deadline="10s"))
+    simulation = Simulation(one)
+    simulation.clock.now += 3600
+    simulation.tell(events.RunResumed, pid=2, version="0")
+    assert simulation.run().exit == 0
+
+
+@pytest.mark.parametrize("outcome", ["authentication", "no credit"])
+def test_a_halting_outcome_launches_nothing_more_and_lets_running_tasks_finish(outcome: str) -> None:
+    simulation = Simulation(
+        plan(task("out", cli="claude"), task("slow"), task("never"), limits=limits(parallelism=2)),
+        seconds=lambda n, a: 5 if n == "slow" else 1,
+        outcome=failing("out", outcome=outcome),
+    )
+    assert simulation.run() == Finish(5, outcome)
+    assert simulation.launched == ["out", "slow"]
+    assert simulation.state.by_id["slow"].mark == "completed"
+    assert simulation.state.by_id["out"].used == 0
+
+
+def test_a_dispatcher_that_takes_over_tries_again_after_a_halting_outcome() -> None:
+    simulation = Simulation(plan(task("out")), outcome=lambda n, a: "no credit" if a < 2 else "success")
+    assert simulation.run().exit == 5
+    simulation.tell(events.RunResumed, pid=2, version="0")
+    assert simulation.run().exit == 0
+
+
+def test_a_session_task_is_never_launched_and_waits_for_a_person() -> None:
+    simulation = Simulation(plan(task("here", cli="session", run=""), task("there"), task("then", "here")))
+    assert simulation.run() == Finish(3, "waiting for a person")
+    assert simulation.launched == ["there"]
+
+
+def test_a_session_task_behind_a_failed_one_is_skipped_and_waits_for_nobody() -> None:
+    tasks = (task("bad", attempts=1), task("here", "bad", cli="session", run=""))
+    assert Simulation(plan(*tasks), outcome=failing("bad")).run().exit == 1
+
+
+@pytest.mark.parametrize(("passed", "exit_status"), [(True, 0), (False, 1)])
+def test_the_verify_of_the_plan_decides_over_its_end(passed: bool, exit_status: int) -> None:
+    simulation = Simulation(plan(task("a"), verify=("make check",)), verified=passed)
+    assert simulation.run().exit == exit_status
+    assert sum(isinstance(event, events.PlanVerified) for event in simulation.events) == 1
+
+
+def test_the_verify_of_the_plan_is_not_run_where_a_task_failed() -> None:
+    simulation = Simulation(plan(task("a", attempts=1), verify=("make check",)), outcome=failing("a"))
+    assert simulation.run().exit == 1
+    assert not any(isinstance(event, events.PlanVerified) for event in simulation.events)
+
+
+def test_a_run_that_closes_before_its_own_verify_has_not_succeeded() -> None:
+    simulation = Simulation(plan(task("a"), verify=("make check",)))
+    simulation.launch("a", 1)
+    simulation.end("a", 1)
+    assert simulation.scheduler.decide(NOW, closing=True) == [Finish(1, "the plan's own verify was not run")]
+
+
+def test_a_task_that_runs_again_after_the_verify_has_the_plan_verified_again() -> None:
+    simulation = Simulation(plan(task("a"), verify=("make check",)))
+    simulation.launch("a", 1)
+    simulation.end("a", 1)
+    simulation.tell(events.TaskRetried, task="a")
+    simulation.tell(events.PlanVerified, passed=True)
+    assert simulation.run().exit == 0
+    assert sum(isinstance(event, events.PlanVerified) for event in simulation.events) == 2
+
+
+def test_a_closing_dispatcher_launches_nothing_and_ends_when_nothing_runs() -> None:
+    simulation = Simulation(plan(task("a"), task("b", "a")))
+    simulation.turn()
+    simulation = Simulation(plan(task("a"), task("b")))
+    simulation.launch("a", 1)
+    assert simulation.scheduler.decide(NOW, closing=True) == []
+    simulation.end("a", 1)
+    assert simulation.scheduler.decide(NOW, closing=True) == [Finish(1, "not all tasks were completed")]
+
+
+EXITS: list[tuple[list[Task], dict[str, str], int]] = [
+    ([task("bad", attempts=1), task("ask", on_failure="escalate", attempts=1)], {}, 3),
+    ([task("bad", attempts=1), task("login")], {"login": "authentication"}, 5),
+    ([task("ask", on_failure="escalate", attempts=1), task("login")], {"login": "authentication"}, 5),
+    ([task("bad", attempts=1)], {}, 1),
+    ([task("bad", attempts=1, on_failure="stop"), task("ask", attempts=1, on_failure="escalate")], {}, 3),
+]
+
+
+@pytest.mark.parametrize(("tasks", "outcomes", "exit_status"), EXITS)
+def test_of_several_exit_statuses_the_first_in_order_holds(
+    tasks: list[Task], outcomes: dict[str, str], exit_status: int
+) -> None:
+    simulation = Simulation(plan(*tasks), outcome=lambda n, a: outcomes.get(n, "error"))
+    assert simulation.run().exit == exit_status
+
+
+def test_an_environment_that_failed_outranks_a_deadline_that_passed() -> None:
+    simulation = Simulation(plan(task("login"), limits=limits(deadline="5s")))
+    simulation.launch("login", 1)
+    simulation.end("login", 1, "authentication")
+    assert simulation.scheduler.decide(NOW + 6) == [Finish(5, "authentication")]
+
+
+def test_weights_come_from_the_plan_then_the_task_then_its_kind_then_a_default() -> None:
+    tasks = (
+        task("told", estimate="2m"),
+        task("known"),
+        task("like", worker="test-engineer"),
+        task("new", worker="code-analyzer"),
+        task("model", cli="claude", run=""),
+    )
+    learned = Learned({"told": 5.0, "known": 7.0}, {("shell", "test-engineer"): [1.0, 50.0, 3.0]})
+    assert weights(plan(*tasks), learned) == [120.0, 7.0, 3.0, 10.0, 300.0]
+
+
+def test_the_newest_run_says_what_a_task_takes_and_all_runs_say_what_its_kind_takes() -> None:
+    runs = []
+    for length in (4.0, 8.0):
+        simulation = Simulation(plan(task("a"), task("bad", attempts=1)), outcome=failing("bad"))
+        simulation.seconds = lambda name, attempt, length=length: length  # type: ignore[misc]
+        simulation.run()
+        runs.append(simulation.state)
+    known = learn(runs)
+    assert known.tasks == {"a": 4.0}
+    assert known.kinds == {("shell", "general"): [4.0, 8.0]}
+
+
+GLOBS = st.sampled_from(["a", "a/*", "a/b", "b", "b/**", "*/c", "**", "c/d"])
+OUTCOMES: st.SearchStrategy[Outcome] = st.sampled_from(
+    [*sorted(COUNTING), "success", "denied", "ceiling", "rate limited", "interrupted"]
+)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    count = draw(st.integers(1, 12))
+    tasks = []
+    for number in range(count):
+        earlier = [f"T-{other}" for other in range(number)]
+        some = st.lists(st.sampled_from(earlier), max_size=2, unique=True) if earlier else st.just([])
+        tasks.append(
+            task(
+                f"T-{number}",
+                " ".join(draw(some)),
+                after=" ".join(draw(some)),
+                writes=tuple(draw(st.lists(GLOBS, max_size=2, unique=True))),
+                priority=draw(st.sampled_from(["P0", "P1", "P2"])),
+                attempts=draw(st.integers(1, 2)),
+                on_failure=draw(st.sampled_from(["skip", "skip", "stop", "escalate"])),
+            )
+        )
+    order = draw(st.permutations(tasks))
+    return plan(*order, limits=limits(parallelism=draw(st.integers(1, 5))))
+
+
+@settings(max_examples=150, deadline=None)
+@given(plans(), st.randoms(use_true_random=False))
+def test_any_plan_whose_tasks_succeed_is_completed(accepted: Plan, random: Any) -> None:
+    simulation = Simulation(accepted, seconds=lambda n, a: random.randint(1, 4))
+    assert simulation.run() == Finish(0, "completed")
+    assert sorted(simulation.launched) == sorted(one.id for one in accepted.tasks)
+
+
+@settings(max_examples=150, deadline=None)
+@given(plans(), st.randoms(use_true_random=False), st.data())
+def test_any_plan_ends_whatever_its_attempts_come_to(accepted: Plan, random: Any, data: st.DataObject) -> None:
+    simulation = Simulation(
+        accepted, seconds=lambda n, a: random.randint(1, 4), outcome=lambda n, a: data.draw(OUTCOMES)
+    )
+    finish = simulation.run()
+    left = [one for one in simulation.state.tasks if one.status in ("pending", "retrying")]
+    assert finish.exit in (0, 1, 3)
+    assert not left or simulation.state.stoppers
+    assert (finish.exit == 0) == all(one.mark == "completed" for one in simulation.state.tasks)
+
+
+@settings(max_examples=100, deadline=None)
+@given(plans(), st.integers(0, 60), st.randoms(use_true_random=False))
+def test_a_dispatcher_that_takes_over_anywhere_completes_the_run(
+    accepted: Plan, cut: int, random: Any
+) -> None:
+    def outcome(name: str, attempt: int) -> str:
+        return "success" if attempt > 1 or random.random() < 0.5 else "interrupted"
+
+    first = Simulation(accepted, seconds=lambda n, a: random.randint(1, 4), outcome=outcome)
+    first.run()
+    told = first.events[: 2 + cut]
+    second = Simulation(accepted, told=told)
+    done = {one.task.id for one in second.state.tasks if one.mark == "completed"}
+    second.tell(events.RunResumed, pid=2, version="0")
+    assert second.run().exit == 0
+    assert not done & set(second.launched)
