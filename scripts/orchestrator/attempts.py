@@ -15,6 +15,7 @@ from orchestrator.core import verdict
 from orchestrator.core.events import AttemptFinished
 from orchestrator.core.plan import seconds
 from orchestrator.core.state import RunState, TaskState
+from orchestrator.core.tables import agent_name
 from orchestrator.core.text import one_line
 from orchestrator.core.verdict import Check, Ending, Evidence, Said
 from orchestrator.edges import artifacts, journal, results
@@ -363,7 +364,7 @@ def facts(task: TaskState, event: AttemptFinished) -> dict[str, Any]:
     """The front matter of a result, in the order in which it is written."""
     return {
         "task": event.task,
-        "agent": f"Agent-{task.agent:02d}",
+        "agent": agent_name(task.agent),
         "title": one_line(task.task.name),
         "worker": task.task.worker,
         "status": task.status,

@@ -348,7 +348,13 @@ def aggregate(context: click.Context, to: Path | None) -> int:
 
 @orchestrate.command()
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
-@click.option("--cli", type=click.Choice(["shell", "claude"]), default="shell", show_default=True)
+@click.option(
+    "--cli",
+    type=click.Choice(["shell", "claude"]),
+    default="shell",
+    show_default=True,
+    help="Who does the work.",
+)
 @click.option("--claude", "program", metavar="PATH", help="The claude program.")
 @click.pass_context
 def demo(context: click.Context, folder: Path | None, cli: str, program: str | None) -> int:

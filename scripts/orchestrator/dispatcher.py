@@ -7,6 +7,7 @@ busy run pays for one sync a turn.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -32,7 +33,7 @@ from orchestrator.edges import artifacts, inbox, results
 from orchestrator.edges.inbox import Order
 from orchestrator.edges.processes import Ended
 from orchestrator.edges.workspace import Workspace
-from orchestrator.errors import ImpossibleEvent
+from orchestrator.errors import ImpossibleEvent, UsageError
 
 LOOK_FOR_ORDERS = 0.5
 """Seconds between two looks at the inbox and at silent workers: two wake-ups a second cost next to nothing."""
@@ -384,7 +385,9 @@ class Dispatcher:
         now = self._clock()
         if now < self._views_at:
             return
-        self._views.refresh(self.state, datetime.fromtimestamp(now, UTC))
+        # A template of the user's own that is wrong is told of at the end: a view is not worth a run.
+        with suppress(UsageError):
+            self._views.refresh(self.state, datetime.fromtimestamp(now, UTC))
         self._views_at = now + max(VIEW_INTERVAL, (self._clock() - now) / VIEW_SHARE)
 
 

@@ -17,9 +17,10 @@ from orchestrator.clis import claude
 from orchestrator.core.plan import seconds
 from orchestrator.core.scheduler import DEFAULT_SECONDS
 from orchestrator.core.state import RunState, TaskState
+from orchestrator.core.tables import labelled
 from orchestrator.core.text import duration, one_line
 from orchestrator.edges.workspace import Workspace
-from orchestrator.progress import ICONS, summary
+from orchestrator.progress import summary
 
 INTERVAL = 0.5
 """Seconds between two drawings."""
@@ -89,12 +90,13 @@ class Live:
         return Group(table, Text("  ".join(part for part in foot if part)))
 
     def _row(self, table: Table, task: TaskState, now: float) -> None:
-        status = task.status if self._ascii else f"{ICONS[task.status]} {task.status}"
         since = task.attempt_at.timestamp() if task.attempt_at else now
         ended = task.ended.timestamp() if task.ended and not task.running else now
         told = self._activity(task) if task.running else one_line(task.reason or task.task.title)
         label = f"{task.task.id} {one_line(task.task.title, 30)}"
-        table.add_row(Text(label), Text(status), Text(duration(ended - since)), Text(told))
+        table.add_row(
+            Text(label), Text(labelled(task.status, self._ascii)), Text(duration(ended - since)), Text(told)
+        )
 
     def _activity(self, task: TaskState) -> str:
         folder = self._workspace.attempt(task.task.id, task.number)
@@ -127,10 +129,9 @@ def estimate(state: RunState, now: float) -> str:
         if task.running and task.attempt_at:
             expected = max(0.0, expected - (now - task.attempt_at.timestamp()))
         left += expected
+    places = state.parallelism or state.plan.limits.parallelism
     return (
-        f"about {duration(left / min(state.plan.limits.parallelism, max(1, len(state.tasks))))} left"
-        if left
-        else ""
+        f"about {duration(left / min(places, max(1, len(state.tasks) - state.ended)))} left" if left else ""
     )
 
 

@@ -22,20 +22,10 @@ from orchestrator.core.events import (
     TaskSkipped,
 )
 from orchestrator.core.state import STATUSES, RunState, TaskState
+from orchestrator.core.tables import agent_name, labelled
 from orchestrator.core.text import duration, one_line
 from orchestrator.edges.workspace import Workspace
 
-ICONS = {
-    "waiting": "⏸️",
-    "pending": "🟡",
-    "running": "🔵",
-    "retrying": "🔄",
-    "blocked": "✋",
-    "completed": "✅",
-    "failed": "❌",
-    "skipped": "⏭️",
-    "cancelled": "🚫",
-}
 LONGEST_END = 20
 """Lines that `run` may end with: what a person, or a session that pays by the word, reads at once."""
 
@@ -201,7 +191,7 @@ def holding(state: RunState, pid: int | None, now: datetime) -> dict[str, Any] |
 def _task(task: TaskState) -> dict[str, Any]:
     return {
         "id": task.task.id,
-        "agent": f"Agent-{task.agent:02d}",
+        "agent": agent_name(task.agent),
         "title": task.task.name,
         "worker": task.task.worker,
         "status": task.status,
@@ -252,7 +242,7 @@ assert set(_FIRST) == set(STATUSES)
 
 
 def _row(task: TaskState, ascii_only: bool) -> str:
-    status = task.status if ascii_only else f"{ICONS[task.status]} {task.status}"
+    status = labelled(task.status, ascii_only)
     reason = one_line(task.reason, 100) if task.mark != "completed" else ""
-    words = [f"  {task.task.id:<8}", f"{status:<12}", one_line(task.task.title, 50), reason]
+    words = [f"  {task.task.id:<8}", f"{status:<14}", one_line(task.task.title, 50), reason]
     return " ".join(word for word in words if word).rstrip()

@@ -99,6 +99,7 @@ def _run_held(
         run.accept(plan)
         if asked.options.retry_failed:
             run.retry_failed()
+        run.views.rehearse(state)
         if len(state.tasks) <= runs.PREVIEWS:
             run.views.preview(state)
         if begun:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import click
 from msgspec import Struct
 
 from orchestrator import __version__
@@ -192,14 +193,13 @@ class Run:
 
     def begin(self, project: Path) -> None:
         """Record that this dispatcher begins the run, or takes it up again."""
-        stamp, pid = self.dispatcher.stamp(), os.getpid()
+        stamp = self.dispatcher.stamp()
+        stamp |= {"pid": os.getpid(), "version": __version__, "parallelism": self.options.parallelism}
         if self.state.run:
-            self.dispatcher.record(RunResumed(**stamp, pid=pid, version=__version__))
+            self.dispatcher.record(RunResumed(**stamp))
         else:
             run = new_run_id(datetime.fromtimestamp(self.clock(), UTC))
-            self.dispatcher.record(
-                RunStarted(**stamp, run=run, project=str(project), pid=pid, version=__version__)
-            )
+            self.dispatcher.record(RunStarted(**stamp, run=run, project=str(project)))
         self.dispatcher.commit()
 
     def accept(self, plan: Plan) -> None:
@@ -239,9 +239,13 @@ class Run:
     def write_views(self) -> None:
         """Every view as it stands at the end."""
         now = datetime.fromtimestamp(self.clock(), UTC)
-        self.restore_results()
-        self.views.refresh(self.state, now)
-        self.views.final(self.state, now)
+        try:
+            self.restore_results()
+            self.views.refresh(self.state, now)
+            self.views.final(self.state, now)
+        except UsageError as error:
+            # A template of the user's own is wrong; how the run ended stands all the same.
+            click.echo(f"orchestrate: {error}", err=True)
 
     def restore_results(self) -> None:
         """Write result files again that were removed by hand."""

@@ -35,7 +35,7 @@ def test_a_task_starts_when_its_own_needs_are_done_and_not_when_a_batch_is() -> 
         plan(task("slow"), task("quick"), task("next", "quick")), seconds=lambda n, a: 9 if n == "slow" else 1
     )
     assert simulation.run().exit == 0
-    assert simulation.launched == ["slow", "quick", "next"]
+    assert simulation.launched == ["quick", "slow", "next"]
     assert simulation.state.by_id["next"].ended < simulation.state.by_id["slow"].ended  # type: ignore[operator]
 
 

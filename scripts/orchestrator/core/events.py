@@ -23,12 +23,16 @@ class _Event(Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True, ta
 
 
 class RunStarted(_Event, frozen=True):
-    """A run began; `pid` is its dispatcher's, `project` the folder its workers work in."""
+    """A run began; `pid` is its dispatcher's, `project` the folder its workers work in.
+
+    `parallelism` is the ceiling asked for on the command line, None: the plan's.
+    """
 
     run: str
     project: str
     pid: int
     version: str
+    parallelism: int | None = None
 
 
 class RunResumed(_Event, frozen=True):
@@ -36,6 +40,7 @@ class RunResumed(_Event, frozen=True):
 
     pid: int
     version: str
+    parallelism: int | None = None
 
 
 class PlanAccepted(_Event, frozen=True):
@@ -151,7 +156,14 @@ class FinishOutlined(_Event, frozen=True, tag="AttemptFinished"):
 
 
 _Others = (
-    RunStarted | RunResumed | TaskBlocked | TaskSkipped | TaskCancelled | TaskRetried | PlanVerified | RunFinished
+    RunStarted
+    | RunResumed
+    | TaskBlocked
+    | TaskSkipped
+    | TaskCancelled
+    | TaskRetried
+    | PlanVerified
+    | RunFinished
 )
 Event = PlanAccepted | AttemptStarted | AttemptFinished | _Others
 Outlined = PlanOutlined | StartOutlined | FinishOutlined | _Others

@@ -168,6 +168,7 @@ class RunState:
         self.run = ""
         self.project = ""
         self.pid = 0
+        self.parallelism: int | None = None
         self.plan: Plan | None = None
         self.tasks: list[TaskState] = []
         self.by_id: dict[str, TaskState] = {}
@@ -228,11 +229,13 @@ class RunState:
             raise ImpossibleEvent(f"run {event.run} starts in the journal of run {self.run}")
         self.run, self.project, self.pid = event.run, event.project, event.pid
         self.started = self.resumed = event.time
+        self.parallelism = event.parallelism
 
     def _resume(self, event: RunResumed) -> None:
         if not self.run:
             raise ImpossibleEvent("a run goes on that has not started")
         self.pid, self.resumed = event.pid, event.time
+        self.parallelism = event.parallelism
         self.finished = None
         self.halted = ""
         if self.verified and not self.verified.passed:

@@ -34,7 +34,7 @@ class Totals(Struct, frozen=True):
     work: float
     """The sum over all attempts."""
     places: int
-    """The parallelism of the plan, or more where more tasks were at work at once."""
+    """The parallelism asked for, else of the plan, or more where more tasks were at work at once."""
     cost_usd: float
 
     @property
@@ -59,7 +59,7 @@ def totals(state: RunState, now: datetime) -> Totals:
         total=len(state.tasks),
         duration=_seconds(state.started, end),
         work=sum(task.work for task in state.tasks) + running,
-        places=max(state.plan.limits.parallelism, _most_at_once(state.tasks, now)),
+        places=max(state.parallelism or state.plan.limits.parallelism, _most_at_once(state.tasks, now)),
         cost_usd=state.cost_usd,
     )
 

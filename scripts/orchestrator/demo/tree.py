@@ -6,7 +6,6 @@ is walked. Links are never followed, and nothing but a regular file is ever open
 a link is a loop.
 """
 
-
 from __future__ import annotations
 
 import os

@@ -29,7 +29,9 @@ PATIENCE = 0.1
 
 
 def read_events(path: Path, form: Any = events.Event) -> Iterator[Any]:
-    """Every event, in `form` (all of it, or outlined). An incomplete last line is what a crash leaves: it is passed over.
+    """Every event, in `form` (all of it, or outlined).
+
+    An incomplete last line is what a crash leaves: it is passed over.
 
     Raises:
         JournalError: a line that is not an event, or a header that is not ours; it names the line.

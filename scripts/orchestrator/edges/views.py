@@ -24,6 +24,12 @@ from orchestrator.edges.templates import Templates
 from orchestrator.edges.workspace import Workspace, write_whole
 from orchestrator.errors import UsageError
 
+FACTS = (
+    "task", "agent", "title", "worker", "status", "outcome", "reason", "attempt", "session_id", "model", "cost_usd",
+    "input_tokens", "output_tokens", "started", "ended", "artifacts",
+)  # fmt: skip
+"""The front matter of a result."""
+
 __all__ = ["Merge", "Need", "Views", "banner"]
 
 Merge = Literal["sections", "concatenated"]
@@ -82,6 +88,16 @@ class Views:
             render = self.shell_card if task.task.cli == "shell" else self.prompt
             write_whole(self._workspace.agent_task(task.agent), render(state.plan, task, needs))
         return max(len(unstarted) - most, 0)
+
+    def rehearse(self, state: RunState) -> None:
+        """Render what a run will render of the user's own templates, before it spends anything on them."""
+        assert state.plan is not None
+        worker = next((task for task in state.tasks if task.task.cli == "claude"), None)
+        if worker is not None:
+            needs = [self._need(state, need) for need in state.needs_of(worker)]
+            self.prompt(state.plan, worker, needs)
+            self.continuation(state.plan, worker)
+        self.result_frame(dict.fromkeys(FACTS, ""))
 
     def refresh(self, state: RunState, now: datetime) -> None:
         """Write master_plan.md."""

@@ -1,0 +1,97 @@
+"""What proves that an artifact was made."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from orchestrator.edges import artifacts
+
+
+def problems(project: Path, *patterns: str, before: artifacts.Seen | None = None) -> tuple[str, ...]:
+    return artifacts.problems(str(project), patterns, before or {})
+
+
+def test_a_file_that_was_made_proves_the_work(tmp_path: Path) -> None:
+    (tmp_path / "out.txt").write_text("x")
+    assert problems(tmp_path, "out.txt") == ()
+
+
+@pytest.mark.parametrize("pattern", ["out.txt", "out/*.txt", "**/*.txt"])
+def test_a_missing_artifact_is_a_problem(tmp_path: Path, pattern: str) -> None:
+    assert problems(tmp_path, pattern) == (f"artifact {pattern} is missing",)
+
+
+def test_an_empty_artifact_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "out.txt").touch()
+    assert problems(tmp_path, "out.txt") == ("artifact out.txt is empty",)
+
+
+def test_an_artifact_as_it_was_before_is_a_problem_even_when_touched(tmp_path: Path) -> None:
+    (tmp_path / "out.txt").write_text("x")
+    before = artifacts.look(str(tmp_path), ["out.txt"])
+    os.utime(tmp_path / "out.txt", (0, 0))
+    assert problems(tmp_path, "out.txt", before=before) == (
+        "artifact out.txt is as it was before the first attempt",
+    )
+    (tmp_path / "out.txt").write_text("y")
+    assert problems(tmp_path, "out.txt", before=before) == ()
+
+
+def test_one_new_file_among_old_ones_proves_the_work(tmp_path: Path) -> None:
+    (tmp_path / "old.txt").write_text("x")
+    before = artifacts.look(str(tmp_path), ["*.txt"])
+    (tmp_path / "new.txt").write_text("x")
+    assert problems(tmp_path, "*.txt", before=before) == ()
+
+
+def test_each_pattern_must_be_met(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    assert problems(tmp_path, "a", "b") == ("artifact b is missing",)
+
+
+def test_what_lies_outside_the_project_proves_nothing(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (tmp_path / "secret").write_text("x")
+    (project / "link").symlink_to(tmp_path / "secret")
+    assert problems(project, "link") == ("artifact link is missing",)
+    assert problems(project, str(tmp_path / "secret")) != ()
+
+
+def test_a_folder_or_a_pipe_is_no_artifact(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    assert problems(tmp_path, "folder", "pipe") == ("artifact folder is missing", "artifact pipe is missing")
+
+
+def test_files_of_the_workspace_and_of_git_prove_nothing(tmp_path: Path) -> None:
+    for name in (".orchestrator/results", ".git"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "x.md").write_text("x")
+    assert problems(tmp_path, "**/*.md") == ("artifact **/*.md is missing",)
+    assert artifacts.matching(str(tmp_path), ["**/*"]) == ()
+
+
+def test_a_file_that_vanishes_meanwhile_is_missing(tmp_path: Path) -> None:
+    # A link to a process's own descriptor can be listed, but not opened once that is closed.
+    (tmp_path / "out").write_text("x")
+    descriptor = os.open(tmp_path / "out", os.O_RDONLY)
+    os.close(descriptor)
+    (tmp_path / "gone").symlink_to(tmp_path / "nothing")
+    assert problems(tmp_path, "gone") == ("artifact gone is missing",)
+
+
+def test_the_names_of_artifacts_are_sorted_and_told_once(tmp_path: Path) -> None:
+    for name in ("b.txt", "a.txt"):
+        (tmp_path / name).write_text(name)
+    assert artifacts.matching(str(tmp_path), ["*.txt", "a*"]) == ("a.txt", "b.txt")
+
+
+def test_what_was_seen_is_kept_for_the_same_patterns_only(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    seen = artifacts.look(str(tmp_path), ["a"])
+    data = artifacts.dump(["a"], seen)
+    assert artifacts.load(data, ["a"]) == seen
+    assert artifacts.load(data, ["b"]) is None
