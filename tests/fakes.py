@@ -127,6 +127,7 @@ class Simulation:
             self.end(*heappop(self._ends)[1:])
 
     def end(self, name: str, attempt: int, outcome: str = "", **facts: Any) -> None:
+        self._ends = sorted(entry for entry in self._ends if entry[1:] != (name, attempt))
         outcome = outcome or self.outcome(name, attempt)
         result = self.result(name, attempt) if outcome == "success" else ""
         self.tell(
@@ -143,7 +144,6 @@ class Simulation:
             case Stop():
                 for _, name, attempt in sorted(self._ends):
                     self.end(name, attempt, "interrupted", ordered=True)
-                self._ends.clear()
             case Verify():
                 self.tell(events.PlanVerified, passed=self.verified, reason="" if self.verified else "no")
 
@@ -267,7 +267,7 @@ class FakeProcesses:
             for name, text in process.act.saves.items():
                 (self.project / name).write_text(text)
         with open(process.stdout, "ab") as file:
-            file.write(process.act.stdout if process.exit == process.act.exit else b"")
+            file.write(process.act.stdout)
         if process.status:
             Path(process.status).write_text(f"{process.exit}\n")
 

@@ -238,13 +238,13 @@ def _report_wait(
     if as_json:
         _print_lines(progress.document(state, alive, datetime.now(UTC)))
     elif status == 2:
-        raise UsageError("nothing has been run here yet; begin with: orchestrate run")
+        raise UsageError(progress.NOTHING_RUN.format(progress.ours("run")))
     elif status == 130 and state.finished is None:
-        click.echo(f"the dispatcher of run {state.run} is gone; go on with: orchestrate run")
+        click.echo(f"the dispatcher of run {state.run} is gone; go on with: {progress.ours('run')}")
     elif status == STILL_RUNNING:
         click.echo(progress.summary(state))
     else:
-        click.echo("\n".join(progress.ending(state, workspace, "orchestrate")))
+        click.echo("\n".join(progress.ending(state, workspace)))
 
 
 @orchestrate.command()

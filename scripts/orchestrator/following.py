@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from orchestrator import progress
 from orchestrator.core.state import RunState
 from orchestrator.edges import journal, results
 from orchestrator.edges.workspace import Workspace, explained
@@ -53,7 +54,6 @@ class Follower:
 
 def show_journal(workspace: Workspace, follow: bool, as_json: bool) -> None:
     """Every event in a line; with `follow` until the run has ended."""
-    from orchestrator import progress
 
     def tell(event: Any) -> None:
         if as_json:
@@ -129,5 +129,5 @@ def unknown_task(state: RunState, name: str) -> str:
     from orchestrator.core.text import one_line
 
     if not state.run:
-        return "nothing has been run here yet; begin with: orchestrate run"
+        return progress.NOTHING_RUN.format(progress.ours("run"))
     return f"no task {one_line(name, 70)!r} in this run{Hints(list(state.by_id)).question(name)}"

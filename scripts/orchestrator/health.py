@@ -105,5 +105,5 @@ def _journal(workspace: Workspace) -> Finding:
     alive = journal.holder(workspace.lock_file)
     described = f"run {state.run} is {progress.run_state(state, alive)}"
     if progress.run_state(state, alive) == "interrupted":
-        described += "; go on with: orchestrate run"
+        described += f"; go on with: {progress.ours('run')}"
     return Finding("journal", True, described)

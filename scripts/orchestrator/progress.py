@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -28,6 +30,21 @@ from orchestrator.edges.workspace import Workspace
 
 LONGEST_END = 20
 """Lines that `run` may end with: what a person, or a session that pays by the word, reads at once."""
+
+
+def ours(words: str) -> str:
+    """A command line of ours as this user can type it: how we were called, the workspace included."""
+    called = Path(sys.argv[0])
+    start = f"python3 {shlex.quote(str(called))}" if called.name == "orchestrate.py" else "orchestrate"
+    named = [
+        word for word, before in zip(sys.argv[2:], sys.argv[1:], strict=False) if before == "--workspace"
+    ]
+    named += [word.partition("=")[2] for word in sys.argv[1:] if word.startswith("--workspace=")]
+    place = f" --workspace {shlex.quote(named[0])}" if named else ""
+    return f"{start}{place} {words}"
+
+
+NOTHING_RUN = "nothing has been run here yet; begin with: {}"
 
 
 def plain(state: RunState) -> Callable[[Event], None]:
@@ -108,7 +125,7 @@ def _write(stream: Any, text: str) -> None:
         pass
 
 
-def ending(state: RunState, workspace: Workspace, command: str) -> list[str]:
+def ending(state: RunState, workspace: Workspace) -> list[str]:
     """How a run ended, in at most LONGEST_END lines: failures first, with reason, file and next command."""
     lines: list[str] = []
     troubled = [task for task in state.tasks if task.mark in ("failed", "blocked")]
@@ -119,7 +136,7 @@ def ending(state: RunState, workspace: Workspace, command: str) -> list[str]:
         lines.append(f"… and {len(troubled) - 8} more")
     if troubled:
         lines.append(
-            f"again: {command} retry {troubled[0].task.id}   (or: retry --failed), then: {command} run"
+            f"again: {ours(f'retry {troubled[0].task.id}')}   (or: retry --failed), then: {ours('run')}"
         )
     lines.append(summary(state))
     lines.append(f"results: {_shown(workspace.final_output)}")
@@ -210,7 +227,7 @@ def status_lines(
 ) -> list[str]:
     """`status` for people: the run in a line, then tasks, those that matter first where there are many."""
     if not state.run:
-        return ["nothing has been run here yet"]
+        return [NOTHING_RUN.format(ours("run"))]
     head = f"run {state.run}: {run_state(state, pid)}"
     if state.finished:
         head += f" ({one_line(state.finished.reason)}, exit {state.finished.exit})"

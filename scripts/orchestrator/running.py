@@ -38,7 +38,6 @@ __all__ = [
     "watch",
 ]
 
-COMMAND = "orchestrate"
 LOOK_FOR_ANSWER = 0.05
 """Seconds between two looks whether an order was taken."""
 
@@ -87,7 +86,9 @@ def _run_held(
     state, history = _open(workspace, asked, given)
     plan = given or state.plan
     if plan is None:
-        raise UsageError(f"no plan: write {workspace.plan_file} (`{COMMAND} init REQUEST` begins one)")
+        raise UsageError(
+            f"no plan: write {workspace.plan_file} (`{progress.ours('init REQUEST')}` begins one)"
+        )
     if not asked.options.retry_failed and state.plan == plan and runs.nothing_left(state):
         return _say_nothing_left(workspace, state, begun)
     options = _with_claude(asked.options, plan, state)
@@ -103,7 +104,7 @@ def _run_held(
         if len(state.tasks) <= runs.PREVIEWS:
             run.views.preview(state)
         if begun:
-            begun(0, f"run {state.run} goes on as process {os.getpid()}; see: {COMMAND} status")
+            begun(0, f"run {state.run} goes on as process {os.getpid()}; see: {progress.ours('status')}")
         status = _watched(run, asked)
     finally:
         run.close()
@@ -122,6 +123,9 @@ def _open(workspace: Workspace, asked: Asked, plan: Plan | None) -> tuple[RunSta
             name = "unreadable"
         click.echo(f"archived to {workspace.archive_run(name)}", err=True)
     state, history = runs.load(workspace)
+    if not state.run and workspace.has_attempts():
+        # Evidence of a run whose journal is gone: it must not be taken for that of the run that begins now.
+        click.echo(f"archived to {workspace.archive_run('')}: attempts without a journal", err=True)
     if plan is not None:
         runs.refuse_stranger(state, plan, str(asked.plan or workspace.plan_file))
     return state, history
@@ -166,7 +170,7 @@ def _watched(run: Run, asked: Asked) -> int:
 def _say_nothing_left(workspace: Workspace, state: RunState, begun: Callable[[int, str], None] | None) -> int:
     assert state.finished is not None
     status = state.finished.exit if state.finished.exit != 130 else 1
-    lines = [f"nothing to do: run {state.run} has ended", *progress.ending(state, workspace, COMMAND)]
+    lines = [f"nothing to do: run {state.run} has ended", *progress.ending(state, workspace)]
     if begun:
         begun(status, "\n".join(lines))
     else:
@@ -176,7 +180,7 @@ def _say_nothing_left(workspace: Workspace, state: RunState, begun: Callable[[in
 
 def _say_end(workspace: Workspace, asked: Asked, state: RunState) -> None:
     if not asked.as_json:
-        progress.out("\n".join(progress.ending(state, workspace, COMMAND)))
+        progress.out("\n".join(progress.ending(state, workspace)))
 
 
 def detached(workspace: Workspace, asked: Asked, here: Path) -> int:
@@ -203,11 +207,16 @@ def dry_run(workspace: Workspace, asked: Asked, here: Path) -> int:
     state, _ = runs.load(workspace)
     plan = plan or state.plan
     if plan is None:
-        raise UsageError(f"no plan: write {workspace.plan_file} (`{COMMAND} init REQUEST` begins one)")
+        raise UsageError(
+            f"no plan: write {workspace.plan_file} (`{progress.ours('init REQUEST')}` begins one)"
+        )
     kept = {task.task.id for task in state.tasks if task.mark in ENDED}
-    for task in plan.tasks:
-        if task.id in kept and same_work(state.by_id[task.id].task, task):
-            continue
+    left = [
+        task for task in plan.tasks if task.id not in kept or not same_work(state.by_id[task.id].task, task)
+    ]
+    if not left:
+        click.echo("nothing would run: all tasks have ended", err=True)
+    for task in left:
         folder = workspace.attempt(task.id, 1)
         if task.cli == "shell":
             click.echo(f"{task.id}: {shlex.join((shell.SHELL, '-c', task.run))}")
@@ -256,9 +265,9 @@ def _watch_plainly(workspace: Workspace) -> int:
 
 def _say_watched(workspace: Workspace, state: RunState) -> int:
     click.echo(
-        "\n".join(progress.ending(state, workspace, COMMAND))
+        "\n".join(progress.ending(state, workspace))
         if state.run
-        else "nothing has been run here yet"
+        else progress.NOTHING_RUN.format(progress.ours("run"))
     )
     return 0
 
@@ -303,13 +312,13 @@ def cancellable(workspace: Workspace, names: Sequence[str]) -> None:
 def order(workspace: Workspace, orders: Sequence[Order], patience: float) -> int:
     """Hand orders to the living dispatcher, or carry them out here if there is none."""
     if not workspace.journal.exists():
-        raise UsageError("nothing has been run here yet; begin with: orchestrate run")
+        raise UsageError(progress.NOTHING_RUN.format(progress.ours("run")))
     with explained(f"cannot write to {workspace.root}"):
         files = [inbox.hand_in(workspace.inbox, wanted) for wanted in orders]
         until = time.monotonic() + patience
         while any(file.exists() for file in files):
             if _carry_out(workspace):
-                click.echo(f"done; go on with: {COMMAND} run")
+                click.echo(f"done; go on with: {progress.ours('run')}")
                 return 0
             if time.monotonic() > until:
                 click.echo("handed in; the dispatcher has not taken it yet")
@@ -343,7 +352,7 @@ def aggregate(workspace: Workspace, to: Path | None) -> Path:
 
     state, history = runs.load(workspace)
     if not state.run:
-        raise UsageError("nothing has been run here yet; begin with: orchestrate run")
+        raise UsageError(progress.NOTHING_RUN.format(progress.ours("run")))
     if journal.holder(workspace.lock_file) is None:
         with runs.held(workspace):
             run = Run(workspace, state, history, Options())

@@ -74,13 +74,14 @@ def test_files_of_the_workspace_and_of_git_prove_nothing(tmp_path: Path) -> None
     assert artifacts.matching(str(tmp_path), ["**/*"]) == ()
 
 
-def test_a_file_that_vanishes_meanwhile_is_missing(tmp_path: Path) -> None:
-    # A link to a process's own descriptor can be listed, but not opened once that is closed.
-    (tmp_path / "out").write_text("x")
-    descriptor = os.open(tmp_path / "out", os.O_RDONLY)
-    os.close(descriptor)
+def test_a_link_to_nothing_is_missing(tmp_path: Path) -> None:
     (tmp_path / "gone").symlink_to(tmp_path / "nothing")
     assert problems(tmp_path, "gone") == ("artifact gone is missing",)
+
+
+def test_a_file_that_cannot_be_read_proves_nothing() -> None:
+    assert artifacts.look("/proc/self", ["mem"]) == {"mem": (0, "")}
+    assert problems(Path("/proc/self"), "mem") == ("artifact mem is empty",)
 
 
 def test_the_names_of_artifacts_are_sorted_and_told_once(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from orchestrator.core.events import AttemptFinished, AttemptStarted, Event, PlanAccepted, RunStarted
 from orchestrator.core.plan import Plan, Task
 from orchestrator.edges import journal
@@ -49,13 +50,13 @@ def written(path: Path, events: list[Event]) -> bytes:
 
 def read(path: Path) -> list[Event]:
     """Every event."""
-    return [event for _, event in journal.read_events(path)]
+    return list(journal.read_events(path))
 
 
-def test_what_was_appended_is_read_with_its_line_number(path: Path) -> None:
-    events = told()
+def test_what_was_appended_is_read(path: Path) -> None:
+    events = told(100)
     written(path, events)
-    assert list(journal.read_events(path)) == list(enumerate(events, 2))
+    assert read(path) == events
 
 
 def test_a_journal_that_is_not_there_is_empty(path: Path) -> None:
@@ -116,7 +117,7 @@ def test_a_journal_of_a_later_format_is_refused(path: Path) -> None:
 
 def test_an_event_that_cannot_follow_tells_the_task_s_story(path: Path) -> None:
     events = told()
-    written(path, [*events, events[-1]])
+    written(path, [*events, replace(events[-1], seq=5)])
     with pytest.raises(ImpossibleEvent, match=r":6: .*\n  line 4: AttemptStarted\n  line 5: .*\n  line 6: "):
         journal.load(path)
 

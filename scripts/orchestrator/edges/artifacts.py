@@ -10,9 +10,13 @@ from glob import glob
 import msgspec
 
 from orchestrator.core.text import one_line
+from orchestrator.edges.workspace import NAME
+
+NOT_WORK = {NAME, ".git"}
+"""Folders whose files change by themselves while a run goes on, and so prove nothing."""
 
 Seen = dict[str, tuple[int, str]]
-"""Size and hash of each file, by its path in the project folder."""
+"""Size and hash of each file, by its path in the project folder; what cannot be read has neither."""
 
 
 def look(project: str, patterns: Sequence[str]) -> Seen:
@@ -51,7 +55,11 @@ def matching(project: str, patterns: Sequence[str]) -> tuple[str, ...]:
 def _matching(project: str, pattern: str) -> list[str]:
     root = os.path.realpath(project)
     names = glob(pattern, root_dir=project, recursive=True, include_hidden=True)
-    return sorted(name for name in names if _is_inside(root, os.path.join(project, name)))
+    return sorted(name for name in names if _is_work(name) and _is_inside(root, os.path.join(project, name)))
+
+
+def _is_work(name: str) -> bool:
+    return NOT_WORK.isdisjoint(name.split(os.sep))
 
 
 def _is_inside(root: str, path: str) -> bool:
@@ -59,8 +67,12 @@ def _is_inside(root: str, path: str) -> bool:
 
 
 def _identity(path: str) -> tuple[int, str]:
-    with open(path, "rb") as file:
-        return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with open(path, "rb") as file:
+            return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        # Taken away meanwhile, or not for us to read: no proof, and no reason to end the run.
+        return 0, ""
 
 
 class _Kept(msgspec.Struct):

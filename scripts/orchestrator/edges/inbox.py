@@ -42,7 +42,7 @@ def orders(inbox: Path) -> list[Order]:
     for name in names:
         try:
             order = msgspec.json.decode((inbox / name).read_bytes(), type=Order)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, IsADirectoryError):
             os.replace(inbox / name, inbox / f"{name}.refused")
         else:
             found.append(msgspec.structs.replace(order, name=name))

@@ -43,6 +43,8 @@ def read_events(path: Path, form: Any = events.Event) -> Iterator[Any]:
             found = decoder.decode_lines(b"".join(lines)) if len(lines) > 1 else [decoder.decode(lines[0])]
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise _broken(path, error) from error
+        if len(found) != len(lines):
+            raise _broken(path, ValueError("an empty line"))
         yield from found
 
 

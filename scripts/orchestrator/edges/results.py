@@ -24,6 +24,9 @@ LONGEST_RESULT = 16 << 20
 LONGEST_LINE = 8 << 20
 """Bytes of one line of output that are read; answers of 3 MB are seen."""
 
+LONGEST_ESCAPE = 256
+"""Characters of a terminal escape that are held together where it falls on the border of two pieces."""
+
 FRONT = "---\n"
 """The line before and after the front matter."""
 
@@ -39,13 +42,24 @@ class Digest(Struct, frozen=True):
 def pieces(path: str) -> Iterator[str]:
     """The text of a file, cleaned, piece by piece; what is not UTF-8 becomes U+FFFD."""
     decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-    left = LONGEST_RESULT
+    left, held = LONGEST_RESULT, ""
     with open(path, "rb") as file:
         while left > 0 and (data := file.read(min(PIECE, left))):
             left -= len(data)
-            yield clean(decode(data))
+            text = held + decode(data)
+            end = _whole(text)
+            held = text[end:]
+            yield clean(text[:end])
+        if rest := held + decode(b"", final=True):
+            yield clean(rest)
         if left <= 0 and file.read(1):
             yield f"\n\n(cut after {LONGEST_RESULT >> 20} MiB; all of it: {path})\n"
+
+
+def _whole(text: str) -> int:
+    """How much of a text can be cleaned before its continuation is known."""
+    escape = text.rfind("\x1b", max(0, len(text) - LONGEST_ESCAPE))
+    return escape if escape >= 0 else len(text) - text.endswith("\r")
 
 
 def lines(path: str) -> Iterator[bytes]:

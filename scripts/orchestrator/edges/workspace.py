@@ -78,6 +78,10 @@ class Workspace:
         """The folder of one attempt, as text: it is used for every file of every launch."""
         return f"{self._attempts}/{task}.{number}"
 
+    def has_attempts(self) -> bool:
+        """Whether any attempt was ever made here since the last archiving."""
+        return any(os.scandir(self._attempts)) if os.path.isdir(self._attempts) else False
+
     def archive_run(self, run: str) -> Path:
         """Move all that belongs to `run` to `archive/RUN-ID/`, the plan as a copy; returns that folder."""
         target = self.archive / (run or "unstarted")
@@ -91,7 +95,6 @@ class Workspace:
             "inbox",
             "master_plan.md",
             "final_output.md",
-            "dispatcher.log",
         )
         for name in moved:
             if (self.root / name).exists():

@@ -1,0 +1,712 @@
+"""Whole runs as real processes: what they survive, and what they leave."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from orchestrator.runs import SteadyClock
+from project import HOLD, PROGRAM, Project, alive, claude, note, shell, until
+
+pytestmark = pytest.mark.real
+
+HELD = (note("start A"), HOLD, note("end A"))
+"""A task that waits for the test, and says when it began and ended."""
+
+
+def begun(project: Project, *words: str, inside: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    """A run whose task A has begun."""
+    process = project.start("run", "plan.yaml", *words, inside=inside)
+    project.await_note("start A")
+    return process
+
+
+def test_a_run_ends_with_every_result_and_view(project: Project) -> None:
+    project.plan(
+        shell("A", "echo hello"), shell("B", 'grep hello "$ORCHESTRATE_RESULT_A"', needs=["A"]), claude("C", "answer")
+    )
+    done = project.run()
+    assert done.status == 0
+    assert set(project.statuses().values()) == {"completed"}
+    assert "hello" in project.result(2)
+    assert "second half of C" in (project.workspace / "final_output.md").read_text()
+    assert len(done.out.splitlines()) <= 20
+
+
+def test_a_finished_plan_is_not_run_again_and_says_so(project: Project) -> None:
+    project.plan(shell("A", note("start A")))
+    project.run()
+    before = project.events()
+    done = project.run()
+    assert (done.status, project.noted()) == (0, ["start A"])
+    assert "nothing to do" in done.out
+    assert project.events() == before
+
+
+# Interrupted in every way.
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_one_signal_stops_the_workers_with_a_grace_and_the_next_run_goes_on(
+    project: Project, number: signal.Signals
+) -> None:
+    project.plan(
+        shell("A", "trap 'sleep 0.2; echo tidied > tidy; exit 0' TERM", note("start A"), HOLD),
+        shell("B", note("start B"), needs=["A"]),
+    )
+    process = begun(project)
+    process.send_signal(number)
+    done = project.finish(process)
+    assert (done.status, project.outcomes("A"), project.living()) == (130, ["interrupted"], [])
+    assert (project.folder / "tidy").exists()
+    assert project.noted("start B") == []
+    project.go()
+    assert project.run().status == 0
+    assert project.document()["tasks"][0]["attempts"] == 2
+
+
+def test_a_second_signal_stops_the_workers_at_once(project: Project) -> None:
+    project.plan(shell("A", "trap '' TERM INT", note("start A"), HOLD))
+    process = begun(project)
+    process.send_signal(signal.SIGINT)
+    until(lambda: "SIGINT" in str(process) or project.noted(), "the first signal")
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    done = project.finish(process)
+    assert (done.status, project.outcomes("A"), project.living()) == (130, ["interrupted"], [])
+    assert time.monotonic() - began < 2.5
+
+
+def test_a_signal_is_heeded_where_it_was_inherited_as_ignored(project: Project) -> None:
+    project.plan(shell("A", *HELD))
+    process = begun(project, inside=("/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh"))
+    process.send_signal(signal.SIGINT)
+    assert project.finish(process).status == 130
+
+
+def test_a_claude_worker_is_interrupted_before_anything_harsher(project: Project) -> None:
+    project.plan(claude("A", "polite"))
+    process = project.start("run", "plan.yaml")
+    project.await_note("start A")
+    until(lambda: b"init" in attempt_file(project, "A.1/stdout"), "the first line")
+    process.send_signal(signal.SIGINT)
+    assert project.finish(process).status == 130
+    assert "finished early" in project.result()
+
+
+def test_a_plan_completed_while_it_was_interrupted_is_complete(project: Project) -> None:
+    test_a_claude_worker_is_interrupted_before_anything_harsher(project)
+    assert project.statuses() == {"A": "completed"}
+    assert project.run().status == 0
+
+
+def test_what_claude_hands_in_when_interrupted_is_not_done_until_it_is_verified(project: Project) -> None:
+    project.plan(claude("A", "polite", verify=["test -e proof"]))
+    process = project.start("run", "plan.yaml")
+    until(lambda: b"init" in attempt_file(project, "A.1/stdout"), "the first line")
+    process.send_signal(signal.SIGINT)
+    project.finish(process)
+    assert project.statuses() != {"A": "completed"}
+
+
+def attempt_file(project: Project, name: str) -> bytes:
+    """A file of an attempt, or nothing."""
+    path = project.workspace / "attempts" / name
+    return path.read_bytes() if path.exists() else b""
+
+
+# Killed.
+
+
+def test_a_worker_that_outlives_its_dispatcher_is_adopted(project: Project) -> None:
+    project.plan(shell("A", *HELD), shell("B", note("start B"), needs=["A"]))
+    project.kill(begun(project))
+    process = project.start("run", "plan.yaml")
+    until(lambda: project.events("RunResumed"), "the next dispatcher")
+    project.go()
+    assert project.finish(process).status == 0
+    assert project.noted() == ["start A", "end A", "start B"]
+    assert project.outcomes("A") == ["success"]
+
+
+def test_a_worker_that_ended_without_a_dispatcher_is_harvested(project: Project) -> None:
+    project.plan(shell("A", *HELD, "exit 0"), claude("C", "slow+answer"))
+    process = begun(project)
+    project.await_note("start C")
+    project.kill(process)
+    project.go()
+    project.await_note("end A")
+    project.await_note("end C")
+    assert project.run().status == 0
+    assert sorted(line[:7] for line in project.noted("start")) == ["start A", "start C"]
+
+
+def test_a_harvested_failure_counts_and_is_retried(project: Project) -> None:
+    project.plan(shell("A", note("start A"), HOLD, "test -e again || { touch again; exit 7; }"))
+    project.kill(begun(project))
+    project.go()
+    until(lambda: attempt_file(project, "A.1/status") == b"7\n", "the end of the first attempt")
+    assert project.run().status == 0
+    assert project.outcomes("A") == ["error", "success"]
+
+
+def test_work_that_was_done_is_verified_however_late_the_next_run_comes(project: Project) -> None:
+    project.plan(shell("A", *HELD, timeout="1s", verify=["sleep 0.3; test -e go"]))
+    project.kill(begun(project))
+    project.go()
+    until(lambda: attempt_file(project, "A.1/status"), "the end of the worker")
+    shift_clock(project, hours=-1)
+    assert project.run().status == 0
+    assert project.outcomes("A") == ["success"]
+
+
+def test_a_clock_that_was_set_on_does_not_end_an_adopted_worker(project: Project) -> None:
+    project.plan(shell("A", *HELD))
+    project.kill(begun(project))
+    shift_clock(project, hours=-2)
+    process = project.start("run", "plan.yaml")
+    until(lambda: project.events("RunResumed"), "the next dispatcher")
+    project.go()
+    assert project.finish(process).status == 0
+    assert project.outcomes("A") == ["success"]
+
+
+def test_a_clock_that_was_set_back_does_not_matter(project: Project) -> None:
+    project.plan(shell("A", *HELD, timeout="15s"))
+    project.kill(begun(project))
+    shift_clock(project, hours=2)
+    project.go()
+    assert project.run().status == 0
+    assert project.outcomes("A") == ["success"]
+
+
+def test_a_harvested_attempt_took_as_long_as_it_ran(project: Project) -> None:
+    project.plan(shell("A", *HELD))
+    project.kill(begun(project))
+    project.go()
+    until(lambda: attempt_file(project, "A.1/status"), "the end of the worker")
+    shift_clock(project, hours=-3)
+    status = project.workspace / "attempts" / "A.1"
+    for file in status.iterdir():
+        moment = file.stat().st_mtime - 3 * 3600
+        os.utime(file, (moment, moment))
+    project.run()
+    assert project.events("AttemptFinished")[0]["seconds"] < 60
+
+
+def shift_clock(project: Project, hours: float) -> None:
+    """Make the journal say that all in it happened at another time, as after a jump of the clock."""
+    path = project.workspace / "journal.jsonl"
+    header, *lines = path.read_text().splitlines()
+    events = [json.loads(line) for line in lines]
+    for event in events:
+        moment = datetime.fromisoformat(event["time"]) + timedelta(hours=hours)
+        event["time"] = moment.isoformat().replace("+00:00", "Z")
+    path.write_text("\n".join([header, *map(json.dumps, events)]) + "\n")
+
+
+def test_a_worker_killed_alone_counts_as_an_error_and_is_tried_again(project: Project) -> None:
+    project.plan(shell("A", "test -e once || { touch once; kill -9 $$; }"), claude("C", "killed+answer"))
+    assert project.run().status == 0
+    assert (project.outcomes("A"), project.outcomes("C")) == (["error", "success"], ["error", "success"])
+    assert "SIGKILL" in project.events("AttemptFinished", "A")[0]["reason"]
+
+
+def test_a_session_goes_on_after_an_interruption_if_it_had_begun(project: Project) -> None:
+    project.plan(claude("A", "hang-once+again"))
+    process = project.start("run", "plan.yaml")
+    until(lambda: b"init" in attempt_file(project, "A.1/stdout"), "the first line")
+    process.send_signal(signal.SIGINT)
+    assert project.finish(process).status == 130
+    assert project.run().status == 0
+    session = project.events("AttemptStarted", "A")[0]["session"]
+    assert f"resumed session {session}" in project.result()
+
+
+def test_daemons_of_a_run_that_was_killed_at_its_very_end_are_stopped_by_the_next(project: Project) -> None:
+    project.plan(shell("A", "echo x"))
+    project.run()
+    environment = {**project.environment, "ORCHESTRATE_ATTEMPT": f"{project.document()['run']['id']}/A.1"}
+    with subprocess.Popen(["sleep", "600"], env=environment, start_new_session=True) as daemon:
+        try:
+            project.run()
+            assert project.living() == []
+        finally:
+            daemon.kill()
+
+
+def test_views_that_a_killed_dispatcher_did_not_write_are_written_by_the_next_run(project: Project) -> None:
+    project.plan(shell("A", "echo x"))
+    project.run()
+    (project.workspace / "final_output.md").unlink()
+    assert project.run().status == 0
+    assert (project.workspace / "final_output.md").exists()
+
+
+def test_a_result_removed_by_hand_is_restored_for_whoever_needs_it(project: Project) -> None:
+    long = "seq 1 3000"
+    project.plan(
+        shell("A", "echo short"),
+        shell("B", long),
+        shell("C", *HELD),
+        shell("D", 'wc -l < "$ORCHESTRATE_RESULT_B"; cat "$ORCHESTRATE_RESULT_A"', needs=["A", "B", "C"]),
+    )
+    process = begun(project)
+    until(lambda: project.outcomes("A") and project.outcomes("B"), "two results")
+    shutil.rmtree(project.workspace / "results")
+    (project.workspace / "results").mkdir()
+    project.go()
+    assert project.finish(process).status == 0
+    assert "short" in project.result(4)
+    assert "\n2999\n3000\n" in project.result(2)
+
+
+# What workers do.
+
+
+def test_a_timeout_stops_a_worker_and_all_it_started(project: Project) -> None:
+    project.plan(shell("A", "sleep 600 & echo up; sleep 600", timeout="300ms", attempts=1))
+    assert project.run().status == 1
+    assert (project.outcomes("A"), project.living()) == (["timeout"], [])
+
+
+def test_a_worker_that_ignores_every_signal_is_killed_in_the_end(project: Project) -> None:
+    project.plan(
+        shell("A", "trap '' TERM INT; while :; do sleep 0.05; done", timeout="300ms", attempts=1),
+        claude("C", "stubborn+hang", timeout="500ms", attempts=1),
+    )
+    assert project.run().status == 1
+    assert (project.outcomes("A"), project.outcomes("C")) == (["timeout"], ["timeout"])
+    assert project.living() == []
+
+
+def test_a_silent_claude_worker_is_stopped_as_stalled(project: Project) -> None:
+    project.plan(claude("A", "hang", idle_timeout="400ms", attempts=1))
+    project.run()
+    assert project.outcomes("A") == ["stalled"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sleep 600 &",
+        "setsid sleep 600 &",
+        "(setsid sleep 600 > /dev/null 2>&1 < /dev/null &)",
+        "nohup sh -c 'sleep 600; :' > /dev/null 2>&1 &",
+    ],
+)
+def test_nothing_that_a_worker_started_is_left_after_the_run(project: Project, line: str) -> None:
+    project.plan(shell("A", line, "echo done"))
+    assert project.run().status == 0
+    assert project.living() == []
+
+
+def test_the_children_of_a_claude_worker_are_stopped_too(project: Project) -> None:
+    project.plan(claude("A", "children+answer"))
+    assert project.run().status == 0
+    assert project.living() == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (["exit 7"], 7),
+        (["exec sh -c 'exit 8'"], 8),
+        (["trap 'exit 9' EXIT", "true"], 9),
+        (["if then"], 2),
+        (["false", "true"], 0),
+        (["set -e", "false", "true"], 1),
+        (["no-such-program"], 127),
+        (["echo x", "exec true"], 0),
+    ],
+    ids=["exit", "exec", "trap", "syntax", "last", "set-e", "missing", "exec-true"],
+)
+def test_the_exit_status_of_a_command_is_not_lost(project: Project, lines: list[str], status: int) -> None:
+    project.plan(shell("A", *lines, attempts=1))
+    assert project.run().status == (1 if status else 0)
+    assert project.events("AttemptFinished")[0]["exit"] == status
+
+
+@pytest.mark.parametrize("lines", [["exec true"], ["exit 0", "exit 1"]])
+def test_the_exit_status_is_known_without_a_dispatcher(project: Project, lines: list[str]) -> None:
+    project.plan(shell("A", note("start A"), HOLD, *lines))
+    project.kill(begun(project))
+    project.go()
+    until(lambda: attempt_file(project, "A.1/status"), "the end of the worker")
+    assert project.run().status == 0
+    assert project.outcomes("A") == ["success"]
+
+
+def test_inputs_and_results_reach_a_command_through_its_environment(project: Project) -> None:
+    project.plan(
+        shell("A-1", "echo from A"),
+        shell("B", "pwd", 'echo "$ORCHESTRATE_INPUT_some_word"', 'cat "$ORCHESTRATE_RESULT_A_1"',
+              needs=["A-1"], inputs={"some-word": "$HOME `x` \"é\""}),
+    )  # fmt: skip
+    assert project.run().status == 0
+    assert '$HOME `x` "é"' in project.result(2)
+    assert f"{project.folder}\n" in project.result(2)
+    assert "from A" in project.result(2)
+
+
+def test_whatever_a_worker_writes_its_result_is_text_and_the_terminal_is_safe(project: Project) -> None:
+    write = r"printf '\377\376\000\033[31mred\033]0;title\007\n'; head -c 10000 /dev/zero | tr '\0' x; echo"
+    project.plan(shell("A", write, "echo end"), shell("B", f"({write}) >&2; exit 1", attempts=1))
+    done = project.run()
+    assert done.status == 1
+    assert "\x1b" not in done.out + done.err + project.do("log", "A").out + project.do("status").out
+    text = project.result()
+    assert "\x1b" not in text
+    assert "\0" not in text
+    assert "x" * 10_000 + "\nend" in text
+    assert all("\x1b" not in path.read_text() for path in project.workspace.glob("*.md"))
+
+
+def test_artifacts_and_verify_decide_over_an_exit_status(project: Project) -> None:
+    project.plan(
+        shell("A", "echo x > out", artifacts=["out"], verify=["grep x out", "true"]),
+        shell("B", "true", artifacts=["missing"], attempts=1),
+        shell("C", "true", verify=["echo no such luck; exit 3"], attempts=1),
+    )
+    assert project.run().status == 1
+    assert project.statuses() == {"A": "completed", "B": "failed", "C": "failed"}
+    assert "missing" in project.events("AttemptFinished", "B")[0]["reason"]
+    assert "no such luck" in project.events("AttemptFinished", "C")[0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("model", "outcomes", "status"),
+    [
+        ("answer", ["success"], 0),
+        ("nothing", ["empty"], 1),
+        ("failed", ["error"], 1),
+        ("garbage", ["empty"], 1),
+        ("limited+answer", ["rate limited", "success"], 0),
+        ("killed+answer", ["error"], 1),
+        ("denied", ["denied"], 3),
+        ("logged-out", ["authentication"], 5),
+    ],
+)
+def test_what_a_claude_worker_says_of_itself_is_believed_only_so_far(
+    project: Project, model: str, outcomes: list[str], status: int
+) -> None:
+    project.plan(claude("A", model, attempts=1))
+    assert project.run().status == status
+    assert project.outcomes("A") == outcomes
+
+
+def test_a_claude_program_that_is_missing_is_an_error_of_the_machine(project: Project) -> None:
+    project.plan(claude("A", "answer"))
+    project.environment["ORCHESTRATE_CLAUDE"] = "/no/such/claude"
+    done = project.run()
+    assert done.status == 5
+    assert "/no/such/claude is not a program" in done.err
+    assert project.events() == []
+
+
+# The disk.
+
+
+def in_namespace(project: Project, script: str, size: str) -> subprocess.CompletedProcess[str]:
+    """A script in a mount namespace of its own, with a small disk under the project's folder."""
+    if os.geteuid() or not shutil.which("unshare"):
+        pytest.skip("needs root and unshare to mount a small disk")
+    mount = f'set -u; mount -t tmpfs -o size={size} none "$PROJECT" || exit 77; cd "$PROJECT"; cp "$PLAN" plan.yaml\n'
+    program = " ".join(PROGRAM)
+    done = subprocess.run(
+        ["unshare", "-m", "--propagation", "private", "sh", "-c", mount + script.replace("ORCHESTRATE", program)],
+        env={**project.environment, "PROJECT": str(project.folder), "PLAN": str(project.folder.parent / "plan.yaml")},
+        capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    if done.returncode in (1, 77) and "unshare" in done.stderr:
+        pytest.skip(f"no mount namespace here: {done.stderr}")
+    assert done.returncode != 77, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def test_a_disk_filled_by_a_worker_ends_the_run_clearly_and_the_next_one_goes_on(project: Project) -> None:
+    fill = 'test -e "$PLAN.filled" || { touch "$PLAN.filled"; cat /dev/zero > fill 2>/dev/null; }'
+    project.plan(
+        shell("A", note("start A"), "echo from A"),
+        shell("B", note("start B"), fill, "echo from B", needs=["A"]),
+        shell("C", note("start C"), 'cat "$ORCHESTRATE_RESULT_B"', needs=["B"]),
+        name="../plan.yaml",
+    )
+    script = """
+    ORCHESTRATE run; echo "first $?"
+    for again in 1 2 3 4; do ORCHESTRATE run; echo "again $?"; done
+    rm fill; ORCHESTRATE run; echo "last $?"
+    grep -c 'from B' .orchestrator/final_output.md
+    """
+    done = in_namespace(project, script, "1m")
+    assert "first 5\n" in done.stdout
+    assert done.stdout.count("again 5\n") == 4
+    assert "last 0\n" in done.stdout
+    assert "free some space" in done.stderr
+    assert project.noted("start A") == ["start A"]
+    assert project.noted("start C") == ["start C"]
+
+
+def test_a_read_only_workspace_is_refused_with_what_to_do(project: Project) -> None:
+    project.plan(shell("A", "echo x"), name="../plan.yaml")
+    script = """
+    ORCHESTRATE run; echo "first $?"; cp plan.yaml other.yaml; sed -i s/x/y/ other.yaml
+    mount -o remount,ro none "$PROJECT"
+    ORCHESTRATE run other.yaml; echo "read-only $?"
+    ORCHESTRATE status; echo "status $?"
+    ORCHESTRATE stop; echo "stop $?"
+    """
+    done = in_namespace(project, script, "1m")
+    assert "first 0\n" in done.stdout
+    assert "read-only 5\n" in done.stdout
+    assert "stop 5\n" in done.stdout
+    assert "1 completed" in done.stdout
+    assert "status 0\n" in done.stdout
+    assert "Read-only file system; choose a writable place with --workspace" in done.stderr
+
+
+# The journal.
+
+
+def test_a_journal_cut_anywhere_resumes_and_repeats_nothing(project: Project) -> None:
+    project.plan(shell("A", note("start A"), "echo a"), shell("B", note("start B"), 'cat "$ORCHESTRATE_RESULT_A"', needs=["A"]))
+    project.run()
+    whole = (project.workspace / "journal.jsonl").read_bytes()
+    ends = [i + 1 for i, byte in enumerate(whole) if byte == ord("\n")]
+    for size in [0, *(end + more for end in ends[:-1] for more in (-1, 0, 30))]:
+        (project.workspace / "journal.jsonl").write_bytes(whole[:size])
+        assert (size, project.run().status) == (size, 0)
+    assert project.noted() == ["start A", "start B"]
+
+
+def test_an_old_attempt_of_another_task_is_not_taken_for_this_one(project: Project) -> None:
+    project.plan(shell("A", "echo old"))
+    project.run()
+    (project.workspace / "journal.jsonl").unlink()
+    project.plan(shell("A", "echo new"))
+    assert project.run().status == 0
+    assert "new" in project.result()
+
+
+def test_a_broken_line_is_refused_by_its_number_and_nothing_changes(project: Project) -> None:
+    project.plan(shell("A", "echo x"))
+    project.run()
+    path = project.workspace / "journal.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[:2], lines[2][:-5] + "\n", *lines[3:]]))
+    before = tree(project)
+    for words in (("run",), ("run", "plan.yaml"), ("status",), ("retry", "A"), ("aggregate",), ("wait",)):
+        done = project.do(*words)
+        assert (words, done.status) == (words, 2)
+        assert "journal.jsonl:3: " in done.err
+    assert tree(project) == before
+    assert project.run("--new").status == 0
+
+
+def tree(project: Project) -> dict[str, bytes]:
+    """Every file of the workspace but the lock, which names its last holder."""
+    files = (p for p in project.workspace.rglob("*") if p.is_file() and p.name != "dispatcher.lock")
+    return {str(path.relative_to(project.workspace)): path.read_bytes() for path in files}
+
+
+def test_a_steady_clock_goes_on_from_the_machine_s_and_never_back() -> None:
+    clock = SteadyClock()
+    times = [clock() for _ in range(1000)]
+    assert times == sorted(times)
+    assert abs(times[0] - time.time()) < 1
+
+
+# Two at once, and orders from outside.
+
+
+def test_a_second_dispatcher_is_refused_with_the_pid_of_the_first(project: Project) -> None:
+    project.plan(shell("A", *HELD))
+    process = begun(project)
+    done = project.run()
+    assert done.status == 6
+    assert f"pid {process.pid})" in done.err
+    project.go()
+    assert project.finish(process).status == 0
+
+
+def test_stop_from_another_terminal_stops_the_workers(project: Project) -> None:
+    project.plan(shell("A", *HELD))
+    process = begun(project)
+    assert project.do("stop").status == 0
+    assert (project.finish(process).status, project.living()) == (130, [])
+    assert project.outcomes("A") == ["interrupted"]
+
+
+def test_stop_after_running_lets_them_finish_and_launches_nothing_more(project: Project) -> None:
+    project.plan(shell("A", *HELD), shell("B", note("start B"), needs=["A"]))
+    process = begun(project)
+    assert project.do("stop", "--after-running").status == 0
+    project.go()
+    assert project.finish(process).status != 0
+    assert (project.statuses(), project.noted("start B")) == ({"A": "completed", "B": "pending"}, [])
+    assert project.run().status == 0
+
+
+def test_stop_reaches_workers_whose_dispatcher_is_gone(project: Project) -> None:
+    project.plan(shell("A", *HELD))
+    project.kill(begun(project))
+    assert project.do("stop").status == 0
+    assert (project.outcomes("A"), project.living()) == (["interrupted"], [])
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_cancel_stops_one_task_and_skips_what_needs_it(project: Project, killed: bool) -> None:
+    project.plan(shell("A", *HELD), shell("B", "true", needs=["A"]), shell("C", note("end C")))
+    process = begun(project)
+    project.await_note("end C")
+    if killed:
+        project.kill(process)
+    assert project.do("cancel", "A").status == 0
+    assert (project.run() if killed else project.finish(process)).status == 1
+    assert project.statuses() == {"A": "cancelled", "B": "skipped", "C": "completed"}
+    assert project.living() == []
+
+
+def test_retry_during_a_run_gives_a_failed_task_and_its_dependents_another_chance(project: Project) -> None:
+    project.plan(
+        shell("A", *HELD), shell("B", "test -e mended", attempts=1), shell("C", "true", needs=["B"])
+    )
+    process = begun(project)
+    until(lambda: project.events("TaskSkipped"), "the end of B and C")
+    (project.folder / "mended").touch()
+    assert project.do("retry", "B").status == 0
+    until(lambda: "success" in project.outcomes("C"), "B and C")
+    project.go()
+    assert project.finish(process).status == 0
+
+
+def test_retry_without_a_run_waits_for_the_next(project: Project) -> None:
+    project.plan(shell("A", "test -e mended", attempts=1), shell("B", note("start B"), needs=["A"]))
+    assert project.run().status == 1
+    (project.folder / "mended").touch()
+    assert project.run().status == 1
+    assert project.do("retry", "--failed").status == 0
+    assert project.statuses() == {"A": "pending", "B": "waiting"}
+    assert project.run().status == 0
+    assert project.noted() == ["start B"]
+
+
+def test_a_plan_edited_during_a_run_changes_nothing_until_the_next(project: Project) -> None:
+    project.plan(shell("A", *HELD), shell("B", note("old B"), needs=["A"]))
+    process = begun(project)
+    edited = [shell("A", *HELD), shell("B", note("new B"), needs=["A"]), shell("C", note("new C"))]
+    project.plan(*edited)
+    (project.workspace / "plan.yaml").write_bytes((project.folder / "plan.yaml").read_bytes())
+    project.go()
+    assert project.finish(process).status == 0
+    assert project.noted() == ["start A", "end A", "old B"]
+    assert project.do("run").status == 0
+    assert sorted(project.noted()[3:]) == ["new B", "new C"]
+
+
+def test_a_changed_plan_stops_the_living_worker_of_a_changed_task_only(project: Project) -> None:
+    project.plan(shell("A", *HELD), shell("B", note("start B"), HOLD, note("end B")))
+    process = begun(project)
+    project.await_note("start B")
+    project.kill(process)
+    project.plan(shell("A", *HELD), shell("B", note("new B")))
+    process = project.start("run", "plan.yaml")
+    project.await_note("new B")
+    project.go()
+    assert project.finish(process).status == 0
+    assert sorted(project.noted()) == ["end A", "new B", "start A", "start B"]
+
+
+# Detached.
+
+
+def test_a_detached_run_returns_at_once_and_outlives_its_caller(project: Project) -> None:
+    project.plan(shell("A", *HELD))
+    # A shell in a session of its own, all of which is killed once it has typed the command.
+    caller = project.start("run", "plan.yaml", "--detach", inside=("/bin/sh", "-c", '"$@"; sleep 600', "sh"))
+    project.await_note("start A")
+    pid = until(lambda: project.document()["run"]["dispatcher"], "the dispatcher")
+    assert os.getsid(pid) != os.getsid(caller.pid)
+    os.killpg(caller.pid, signal.SIGHUP)
+    os.killpg(caller.pid, signal.SIGKILL)
+    assert project.do("wait", "--timeout", "100ms").status == 75
+    assert alive(pid)
+    project.go()
+    assert project.do("wait").status == 0
+    until(lambda: not alive(pid), "the end of the dispatcher")
+
+
+def test_a_detached_run_that_cannot_begin_says_why(project: Project) -> None:
+    project.plan(claude("A", "answer"))
+    project.environment["ORCHESTRATE_CLAUDE"] = "/no/such"
+    done = project.run("--detach")
+    assert done.status == 5
+    assert "/no/such is not a program" in done.err
+    project.plan(shell("B", "true"))
+    project.run()
+    done = project.run("--detach")
+    assert done.status == 0
+    assert "nothing to do" in done.out
+
+
+def test_detach_and_watch_stays_until_the_end(project: Project) -> None:
+    project.plan(shell("A", *HELD))
+    process = begun(project, "--detach", "--watch")
+    until(lambda: project.document()["run"]["state"] == "running", "the run")
+    assert process.poll() is None
+    project.go()
+    project.finish(process)
+    assert project.events("RunFinished")
+
+
+def test_wait_without_a_dispatcher_tells_the_line_to_type(project: Project) -> None:
+    project.plan(shell("A", *HELD))
+    process = begun(project)
+    waiting = project.start("wait")
+    project.kill(process)
+    done = project.finish(waiting)
+    assert done.status == 130
+    assert "orchestrate run" in done.out
+
+
+def test_wait_returns_when_a_person_is_needed(project: Project) -> None:
+    project.plan(shell("A", *HELD), shell("B", "exit 1", attempts=1, on_failure="escalate"))
+    process = begun(project)
+    assert project.do("wait").status == 3
+    project.go()
+    assert project.finish(process).status == 3
+
+
+# Limits of the run.
+
+
+def test_the_deadline_stops_the_run_with_4_and_the_next_run_goes_on(project: Project) -> None:
+    project.plan(shell("A", *HELD), limits={"deadline": "1s"})
+    process = begun(project)
+    assert project.finish(process).status == 4
+    assert project.living() == []
+    project.go()
+    assert project.run().status == 0
+
+
+def test_a_spent_budget_ends_the_run_with_4(project: Project) -> None:
+    project.plan(claude("A", "answer"), claude("B", "answer", needs=["A"]), limits={"budget_usd": 0.01})
+    assert project.run().status == 4
+    assert project.statuses()["B"] == "pending"
+    assert project.run("--budget", "1").status == 0
+
+
+def test_the_plan_s_own_checks_decide_at_its_end(project: Project) -> None:
+    project.plan(shell("A", "true"), verify=["test -e mended"])
+    assert project.run().status == 1
+    (project.folder / "mended").touch()
+    assert project.run().status == 0
+    assert len(project.events("AttemptStarted")) == 1
