@@ -9,7 +9,6 @@ seeds of its failures; `--seed N --times 1 --kind K` repeats one. Exit status 1 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import shutil
@@ -19,208 +18,19 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
-PROGRAM = (sys.executable, str(ROOT / "scripts" / "orchestrate.py"))
-CLAUDE = ROOT / "tests" / "standin.py"
+from trials import LONGEST, ROOT, Entry, Fault, Trial, check_end, check_once, send
 
 SLACK = 0.02
 """Seconds before a kill of everything: what ended in them may not have reached the disk, and may run again."""
 
-LONGEST = 60.0
-"""Seconds after which a run counts as hanging; the plans here take two or three."""
-
 KILLS_OF_ALL = 2
 """A task that was interrupted three times in a row has failed by design, so no run is broken more often."""
-
-
-class Fault(Exception):
-    """Something that must not happen, in words."""
-
-
-class Entry(NamedTuple):
-    """One line of the ledger; `what` is start, end, fail (the end of an attempt meant to fail) or bad."""
-
-    what: str
-    task: str
-    attempt: int
-    pid: int
-    time: float
-
-
-class Trial:
-    """A random plan in a folder of its own."""
-
-    def __init__(self, seed: int, folder: Path, shape: tuple[int, int] = (5, 12)) -> None:
-        self.random = random.Random(seed)
-        self.folder = folder
-        self.project = folder / "project"
-        self.workspace = self.project / ".orchestrator"
-        self.ledger = folder / "ledger"
-        self.project.mkdir(parents=True)
-        self.ledger.touch()
-        self.environment = {
-            **os.environ,
-            "ORCHESTRATE_CLAUDE": str(CLAUDE),
-            "STANDIN_LEDGER": str(self.ledger),
-            "STANDIN_PAUSE": f"{self.random.uniform(0.005, 0.06):.3f}",
-            "LEDGER": str(self.ledger),
-        }
-        self.tasks = [self._task(number) for number in range(self.random.randint(*shape))]
-        self.flaky = {task["id"] for task in self.tasks if "fail" in task.get("run", "")}
-        parallelism = self.random.choice((1, 2, 4, 8))
-        plan = {"request": "survive", "limits": {"parallelism": parallelism}, "tasks": self.tasks}
-        (self.project / "plan.yaml").write_text(json.dumps(plan))
-
-    def _task(self, number: int) -> dict[str, Any]:
-        name = f"T-{number:02d}"
-        earlier = self.random.sample([f"T-{n:02d}" for n in range(number)], min(number, self.random.randint(0, 3)))
-        cut = self.random.randint(0, len(earlier))
-        task: dict[str, Any] = {"id": name, "needs": earlier[:cut], "after": earlier[cut:]}
-        if self.random.random() < 0.2:
-            words = ["slow", "answer"] if self.random.random() < 0.7 else ["children", "slow", "answer"]
-            return {**task, "title": name, "cli": "claude", "model": "+".join(words), "idle_timeout": None}
-        task["cli"] = "shell"
-        task["run"] = self._script(name, task["needs"], f"out/{name}.txt")
-        if self.random.random() < 0.3:
-            task["artifacts"] = [f"out/{name}.txt"]
-        if self.random.random() < 0.3:
-            task["verify"] = [f"grep -q 'second half' out/{name}.txt", "sleep 0.02"]
-        return task
-
-    def _script(self, name: str, needs: list[str], output: str) -> str:
-        note = f'echo "%s {name} ${{ORCHESTRATE_ATTEMPT##*.}} $$ $(date +%%s.%%N)" >> "$LEDGER"'
-        half = self.random.choice((0, 0, 0.01, 0.05, 0.1, 0.3)) * self.random.random()
-        lines = [note % "start", "mkdir -p out"]
-        for need in needs:
-            path = f"$ORCHESTRATE_RESULT_{need.replace('-', '_')}"
-            lines.append(f"grep -q 'second half of {need}' \"{path}\" || {{ {note % 'bad'}; }}")
-        if self.random.random() < 0.15:
-            # Fails at its first attempt, as the ledger knows it: attempt numbers tell less.
-            lines.append(f'grep -q "^fail {name} " "$LEDGER" || {{ sleep {half:.3f}; {note % "fail"}; exit 7; }}')
-        if self.random.random() < 0.15:
-            lines.append(self.random.choice(_LEFTOVERS))
-        lines += [f"echo first half of {name} | tee {output}", f"sleep {half:.3f}"]
-        lines += [f"echo second half of {name} | tee -a {output}", note % "end"]
-        return "\n".join(lines)
-
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        """The program with these words, in the project folder."""
-        return subprocess.Popen(
-            [*PROGRAM, *words], cwd=self.project, env=self.environment, stdin=subprocess.DEVNULL, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-
-    def finish(self, process: subprocess.Popen[str]) -> tuple[int, str]:
-        """Wait for the end of a run; its exit status and output.
-
-        Raises:
-            Fault: it hangs.
-        """
-        try:
-            output, _ = process.communicate(timeout=LONGEST)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise Fault(f"the run hangs: {process.communicate()[0][-300:]}") from None
-        return process.returncode, output
-
-    def entries(self) -> list[Entry]:
-        """The ledger so far."""
-        lines = [line.split() for line in self.ledger.read_text().splitlines()]
-        # Without a time: the `date` of that line was the process that was killed.
-        return [Entry(what, task, int(n), int(pid), float(at[0]) if at else 0.0) for what, task, n, pid, *at in lines]
-
-    def living(self) -> dict[int, str]:
-        """Every process that carries the mark of this trial's runs, or its ledger; pid to command line."""
-        wanted = f"LEDGER={self.ledger}\0".encode()
-        return {pid: command for pid, environ, command in _processes() if wanted in environ}
-
-    def kill_workers(self) -> None:
-        """SIGKILL everything that the trial started, until nothing is left."""
-        until = time.monotonic() + 10
-        while living := self.living():
-            for pid in living:
-                _send(pid, signal.SIGKILL)
-            if time.monotonic() > until:
-                raise Fault(f"cannot be killed: {living}")
-
-
-_LEFTOVERS = (
-    "sleep 600 &",
-    "setsid sleep 600 &",
-    "setsid sh -c 'sleep 600 & exec >/dev/null 2>&1; sleep 600' >/dev/null 2>&1 < /dev/null &",
-    "(trap '' TERM; setsid sleep 600 > /dev/null 2>&1 &)",
-)
-
-
-def _processes() -> Iterator[tuple[int, bytes, str]]:
-    for name in os.listdir("/proc"):
-        if not name.isdigit() or int(name) == os.getpid():
-            continue
-        try:
-            environ = Path(f"/proc/{name}/environ").read_bytes()
-            state = Path(f"/proc/{name}/stat").read_bytes().rsplit(b")", 1)[1].split()[0]
-            command = Path(f"/proc/{name}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-        except (OSError, IndexError):
-            continue
-        if state not in b"ZX":
-            yield int(name), environ, command
-
-
-def _send(pid: int, number: int) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return
-
-
-def check_end(trial: Trial, status: int, output: str) -> None:
-    """What must hold whatever was done to the run, once it has ended.
-
-    Raises:
-        Fault: it does not.
-    """
-    document = json.loads(trial.finish(trial.start("status", "--json"))[1])
-    open_tasks = {t["id"]: t["status"] for t in document["tasks"] if t["status"] != "completed"}
-    if status != 0 or open_tasks:
-        raise Fault(f"ended with {status}, not completed: {open_tasks}; {output[-300:]}")
-    for task in document["tasks"]:
-        result = (trial.workspace / task["result"]).read_text()
-        if f"second half of {task['id']}" not in result:
-            raise Fault(f"half a result was taken for {task['id']}")
-    if "second half" not in (trial.workspace / "final_output.md").read_text():
-        raise Fault("final_output.md holds no results")
-    if left := trial.living():
-        raise Fault(f"left behind: {left}")
-    if bad := [entry for entry in trial.entries() if entry.what == "bad"]:
-        raise Fault(f"started before its needs had their results: {bad}")
-
-
-def check_once(trial: Trial, excused: Callable[[Entry, Entry | None], bool]) -> int:
-    """That no work was repeated: `excused` is asked about each start that followed another of the same task.
-
-    Returns how many starts were excused.
-
-    Raises:
-        Fault: a start while an earlier attempt was alive, or after it had ended well.
-    """
-    repeated = 0
-    for task in trial.tasks:
-        mine = [entry for entry in trial.entries() if entry.task == task["id"]]
-        before: Entry | None = None
-        for entry in mine:
-            if entry.what == "start" and before is not None and before.what != "fail":
-                if not excused(before, entry):
-                    raise Fault(f"{task['id']} was started again: {mine}")
-                repeated += 1
-            before = entry
-        if [entry.what for entry in mine].count("fail") != (task["id"] in trial.flaky):
-            raise Fault(f"{task['id']} failed more often than it was meant to: {mine}")
-    return repeated
 
 
 def kill_dispatcher(trial: Trial) -> int:
@@ -270,7 +80,8 @@ def kill_all(trial: Trial) -> int:
     def excused(before: Entry, after: Entry) -> bool:
         ended = before.time if before.what == "end" else None
         return any(
-            before.time < until < after.time and (ended is None or ended > since - SLACK) for since, until in spans
+            before.time < until < after.time and (ended is None or ended > since - SLACK)
+            for since, until in spans
         )
 
     check_once(trial, excused)
@@ -288,7 +99,7 @@ def kill_worker(trial: Trial) -> int:
     if victims and process.poll() is None:
         victim = trial.random.choice(victims)
         hit.append((_attempt_of(victim), time.time()))
-        _send(victim, signal.SIGKILL)
+        send(victim, signal.SIGKILL)
     status, output = trial.finish(process)
     check_end(trial, status, output)
     names = {name.rpartition("/")[2].rpartition(".")[0] for name, _ in hit}
@@ -307,10 +118,8 @@ def _attempt_of(pid: int) -> str:
 def signal_dispatcher(trial: Trial) -> int:
     """Kind 3b: Ctrl-C once or twice, SIGTERM or SIGHUP: exit 130, nothing left; then `run` goes on."""
     process = trial.start("run", "plan.yaml")
-    try:
+    with suppress(subprocess.TimeoutExpired):
         process.wait(trial.random.uniform(0.2, 1.5))
-    except subprocess.TimeoutExpired:
-        pass
     numbers = trial.random.choice(_SIGNALS)
     since = time.time()
     begun = "started" in _journal(trial).lower()
@@ -349,9 +158,13 @@ def _journal(trial: Trial) -> str:
 
 
 def truncate_journal(trial: Trial) -> int:
-    """Kind 4a: the journal of a finished run, cut at every byte, resumes and repeats nothing."""
+    """Kind 4a: the journal of a finished run, cut at every byte, resumes and repeats nothing.
+
+    Without its first event nobody can tell whose the attempts are, so the cuts begin behind that.
+    """
     whole, kept, ledger = _finished_run(trial)
-    for size in range(len(whole) + 1):
+    first = whole.index(b"\n", whole.index(b"\n") + 1) + 1
+    for size in range(first, len(whole) + 1):
         _restore(trial, kept)
         (trial.workspace / "journal.jsonl").write_bytes(whole[:size])
         status, output = _fork(trial, "run", "plan.yaml")
@@ -361,7 +174,7 @@ def truncate_journal(trial: Trial) -> int:
             check_end_quickly(trial, status, output)
         except Fault as fault:
             raise Fault(f"cut after {size} of {len(whole)} bytes: {fault}") from None
-    return len(whole) + 1
+    return len(whole) + 1 - first
 
 
 def check_end_quickly(trial: Trial, status: int, output: str) -> None:
@@ -372,7 +185,9 @@ def check_end_quickly(trial: Trial, status: int, output: str) -> None:
     """
     views = (trial.workspace / "final_output.md").exists()
     if status != 0 or not views:
-        raise Fault(f"ended with {status}, final_output.md {'exists' if views else 'is missing'}: {output[-300:]}")
+        raise Fault(
+            f"ended with {status}, final_output.md {'exists' if views else 'is missing'}: {output[-300:]}"
+        )
     for number, task in enumerate(trial.tasks, 1):
         result = (trial.workspace / "results" / f"agent-{number:02d}-result.md").read_text()
         if f"second half of {task['id']}" not in result:
@@ -384,7 +199,13 @@ def break_journal(trial: Trial) -> int:
     whole, kept, ledger = _finished_run(trial)
     lines = whole.splitlines(keepends=True)
     for number, line in enumerate(lines, 1):
-        for broken in (line[:-2] + b"\n", b"\0" * 20 + b"\n", b'{"type":"Nothing","seq":1}\n', b"\n", b"\xff\n"):
+        for broken in (
+            line[:-2] + b"\n",
+            b"\0" * 20 + b"\n",
+            b'{"type":"Nothing","seq":1}\n',
+            b"\n",
+            b"\xff\n",
+        ):
             _restore(trial, kept)
             (trial.workspace / "journal.jsonl").write_bytes(
                 b"".join([*lines[: number - 1], broken, *lines[number:]])
@@ -431,7 +252,7 @@ def _fork(trial: Trial, *words: str) -> tuple[int, str]:
         if done:
             return os.waitstatus_to_exitcode(status), output.read_text("utf-8", "replace")
         if time.monotonic() > until:
-            _send(pid, signal.SIGKILL)
+            send(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             raise Fault("the run hangs")
         time.sleep(0.002)
@@ -528,7 +349,9 @@ def one(kind: Kind, seed: int, keep: bool) -> tuple[int, str]:
 
 def main() -> int:
     """All kinds, or the one asked for; 1 if anything failed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--times", type=int, default=200, help="kills of kind 1; the others take their share")
     parser.add_argument("--seed", type=int, default=None, help="of the first plan (default: random)")
     parser.add_argument("--kind", choices=KINDS, action="append", help="only this kind; may be repeated")

@@ -64,7 +64,7 @@ def _watched(lab: Lab, cli: str, program: Path, seconds: int, *, live: bool) -> 
     tasks = "".join(f"  - id: T-{number}\n    {what}\n" for number in range(WORKERS))
     head = f"request: measure\nlimits: {{parallelism: {WORKERS}}}\ndefaults: {{cli: {cli}}}\ntasks:\n"
     (here / "plan.yaml").write_text(head + tasks, encoding="utf-8")
-    environment = {**os.environ, "ORCHESTRATE_CLAUDE": str(program), "TERM": "xterm-256color"}
+    environment = {**lab.environment, "ORCHESTRATE_CLAUDE": str(program), "TERM": "xterm-256color"}
     command = [sys.executable, str(ORCHESTRATE), "run", "plan.yaml"]
     with (here / "stdout").open("wb") as out, (here / "stderr").open("wb") as err:
         screen, terminal = pty.openpty()

@@ -40,7 +40,7 @@ def write(path: Path, tasks: int) -> int:
     from orchestrator.core import events
     from orchestrator.edges.journal import HEADER
 
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     lines: list[bytes] = [HEADER]
     written = 0
     with path.open("wb") as file:

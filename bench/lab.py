@@ -52,12 +52,22 @@ class Lab:
         self.repeats = repeats
         self.quick = quick
         self.compiler = shutil.which("cc") or shutil.which("gcc")
+        self.environment = environment(folder / "compiled")
         self._numbers = itertools.count(1)
 
+    def warm_up(self) -> None:
+        """Use every part of the program once: it is what a second start takes that counts, not the first."""
+        here = self.fresh()
+        tasks = "  - {id: T-1, cli: shell, run: echo done}\n  - {id: T-2, cli: claude, description: say}\n"
+        (here / "plan.yaml").write_text(f"request: warm up\ntasks:\n{tasks}", encoding="utf-8")
+        claude = programs.script(here / "claude", programs.SCRIPT)
+        for arguments in (["--help"], ["plan", "plan.yaml"], ["run", "plan.yaml"], ["status"]):
+            self.orchestrate(*arguments, here=here, variables={"ORCHESTRATE_CLAUDE": str(claude)})
+
     def fresh(self) -> Path:
-        """A folder that nothing has touched."""
+        """A folder that nothing has touched, with an empty workspace: one further up must not be found."""
         folder = self.folder / f"{next(self._numbers):04d}"
-        folder.mkdir()
+        (folder / ".orchestrator").mkdir(parents=True)
         return folder
 
     def run(
@@ -76,13 +86,13 @@ class Lab:
         """
         record = here / "spent.json"
         meter = [sys.executable, "-S", "-E", str(BENCH / "meter.py"), str(record), *command]
-        environment = {**os.environ, **(variables or {})}
+        variables = {**self.environment, **(variables or {})}
         with (
             (here / "stdout").open("wb") as out,
             (here / "stderr").open("wb") as err,
             open(stdin or os.devnull, "rb") as given,
         ):
-            subprocess.run(meter, stdin=given, stdout=out, stderr=err, cwd=here, env=environment, check=False)
+            subprocess.run(meter, stdin=given, stdout=out, stderr=err, cwd=here, env=variables, check=False)
         spent = Spent(**json.loads(record.read_text(encoding="utf-8")))
         if spent.exit not in exits:
             raise CommandFailed(f"{' '.join(command)} exited with {spent.exit}: {said(here / 'stderr')}")
@@ -97,6 +107,16 @@ class Lab:
         if self.compiler is None:
             return None
         return programs.compiled(self.compiler, self.folder / name, source, macros)
+
+
+def environment(compiled: Path) -> dict[str, str]:
+    """What measured commands see: this environment, with compiled Python modules kept in a folder of the lab.
+
+    Where nothing may be compiled for keeps, every start compiles the whole program again, which takes longer
+    than all the rest of a short command.
+    """
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(compiled)}
 
 
 def said(path: Path, most: int = 400) -> str:

@@ -77,6 +77,7 @@ def _measured(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
     lab = Lab(folder, asked.repeat, quick=asked.quick)
     if lab.compiler is None:
         print("no C compiler: `true` and shell scripts stand in, idle and flood are left out")
+    lab.warm_up()
     groups: dict[str, list[dict[str, Any]]] = {}
     failed: dict[str, str] = {}
     for name in asked.groups or GROUPS:

@@ -231,6 +231,10 @@ class FakeProcesses:
         process.adopted = True
         return True
 
+    def age(self, key: str) -> float:
+        """For how long an adopted process has lived: as if it had just begun."""
+        return 0.0
+
     def stop(self, key: str, how: How) -> None:
         self.stopped.append((key, how))
         process = self._living[key]
@@ -361,9 +365,7 @@ def recount(state: RunState) -> dict[str, Any]:
         "ended": sum(one.mark in ENDED for one in state.tasks),
         "running": {one.task.id for one in state.tasks if one.running},
         "unmet": waits,
-        "stoppers": {
-            t.task.id for t in state.tasks if t.mark == "failed" and t.task.on_failure == "stop"
-        },
+        "stoppers": {t.task.id for t in state.tasks if t.mark == "failed" and t.task.on_failure == "stop"},
     }
 
 

@@ -44,12 +44,17 @@ class ProcessTable(Protocol):
         stderr: str, pid_file: str = "",
     ) -> None: ...  # fmt: skip
     def adopt(self, key: str, marker: str, stdout: str, pid_file: str) -> bool: ...
+    def age(self, key: str) -> float: ...
     def stop(self, key: str, how: How) -> None: ...
     def wait(self, timeout: float | None) -> list[Ended]: ...
 
 
 class Attempt:
-    """One attempt under way. `began` and `heard` are times of the dispatcher's clock."""
+    """One attempt under way.
+
+    `began` and `heard` are times of the dispatcher's clock; `lasted` is how many seconds an attempt took of
+    which nobody saw the end.
+    """
 
     def __init__(self, task: TaskState, marker: str, folder: str, began: float) -> None:
         self.task, self.marker, self.folder, self.began = task, marker, folder, began
@@ -67,6 +72,7 @@ class Attempt:
         self.checks: list[Check] = []
         self.checking = False
         self.left = 0
+        self.lasted: float | None = None
 
     def evidence(self) -> Evidence:
         """All that is known of it so far."""
@@ -121,13 +127,13 @@ class Attempts:
 
     def recover(self, task: TaskState) -> Attempt | None:
         """Take over an attempt of a dispatcher that is gone; returned with its evidence if it is over."""
-        since = task.attempt_at.timestamp() if task.attempt_at else self._clock()
-        attempt = self._new(task, min(since, self._clock()))
-        attempt.heard = self._clock()
+        attempt = self._new(task, self._clock())
         folder = attempt.folder
         if self._processes.adopt(attempt.key, attempt.marker, f"{folder}/stdout", f"{folder}/pid"):
+            attempt.began -= self._processes.age(attempt.key)
             self.running[attempt.process] = attempt
             return None
+        attempt.lasted = _lasted(folder)
         self._gather(attempt, None)
         return attempt if not self.check(attempt) else None
 
@@ -396,6 +402,19 @@ def _read(path: str) -> bytes | None:
             return file.read()
     except FileNotFoundError:
         return None
+
+
+def _lasted(folder: str) -> float:
+    """From the first file of an attempt to the last change of what it wrote; both by the same clock."""
+    written = [_changed(f"{folder}/{name}") for name in ("stdout", "stderr", "status")]
+    return max(0.0, max(written) - _changed(f"{folder}/prompt.md")) if any(written) else 0.0
+
+
+def _changed(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return 0.0
 
 
 def _size(path: str) -> int:

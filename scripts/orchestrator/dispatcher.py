@@ -248,7 +248,7 @@ class Dispatcher:
             outcome=ruling.outcome,
             reason=_reason(ruling.reason, attempt.left),
             exit=attempt.ending.exit if attempt.ending else None,
-            seconds=round(max(0.0, self._clock() - attempt.began), 3),
+            seconds=round(self._seconds(attempt), 3),
             result=known.result,
             summary=known.summary,
             whole=known.whole,
@@ -270,6 +270,9 @@ class Dispatcher:
             )
         if attempt.order and not task.mark:
             self.record(TaskCancelled(**self.stamp(), task=task.task.id, order=attempt.order))
+
+    def _seconds(self, attempt: Attempt) -> float:
+        return max(0.0, self._clock() - attempt.began) if attempt.lasted is None else attempt.lasted
 
     def _heed_signals(self) -> None:
         if self._signals == self._signals_seen:

@@ -12,7 +12,7 @@ import click
 from orchestrator import progress
 from orchestrator.core.state import RunState
 from orchestrator.edges import journal, results
-from orchestrator.edges.workspace import Workspace, explained
+from orchestrator.edges.workspace import Workspace
 from orchestrator.errors import UsageError
 
 LOOK = 0.5
@@ -61,13 +61,12 @@ def show_journal(workspace: Workspace, follow: bool, as_json: bool) -> None:
         elif line := progress.line_of(event, follower.state):
             click.echo(f"{event.time.astimezone():%Y-%m-%d %H:%M:%S} {line}")
 
-    with explained(f"cannot read {workspace.journal}"):
-        follower = Follower(workspace, tell)
-        while True:
-            alive = follower.look()
-            if not follow or alive is None or follower.state.finished:
-                return
-            time.sleep(LOOK)
+    follower = Follower(workspace, tell)
+    while True:
+        alive = follower.look()
+        if not follow or alive is None or follower.state.finished:
+            return
+        time.sleep(LOOK)
 
 
 def show_task(workspace: Workspace, name: str, follow: bool) -> None:

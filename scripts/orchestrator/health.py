@@ -14,6 +14,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from orchestrator import progress, runs
+from orchestrator.core.text import one_line
 from orchestrator.edges import journal
 from orchestrator.edges.workspace import Workspace
 from orchestrator.errors import OrchestratorError
@@ -57,14 +58,14 @@ def _claude(named: str | None) -> Finding:
         return Finding("claude", False, f"{error} (plans of shell tasks run without it)")
     try:
         done = subprocess.run(
-            [program, "--version"], capture_output=True, text=True, timeout=VERSION_SECONDS, stdin=subprocess.DEVNULL,
-            env=runs.worker_environment(os.environ), check=False,
+            [program, "--version"], capture_output=True, encoding="utf-8", errors="replace",
+            timeout=VERSION_SECONDS, stdin=subprocess.DEVNULL, env=runs.worker_environment(os.environ), check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         return Finding("claude", False, f"{program} does not run ({error}); install it again")
     if done.returncode:
         return Finding("claude", False, f"{program} --version ended with {done.returncode}; install it again")
-    return Finding("claude", True, f"{done.stdout.strip()} at {program}{_billing()}")
+    return Finding("claude", True, f"{one_line(done.stdout)} at {program}{_billing()}")
 
 
 def _billing() -> str:
@@ -102,6 +103,10 @@ def _journal(workspace: Workspace) -> Finding:
         state = journal.load(workspace.journal)
     except OrchestratorError as error:
         return Finding("journal", False, str(error))
+    except OSError as error:
+        return Finding(
+            "journal", False, f"{workspace.journal} cannot be read ({error.strerror}); mend that first"
+        )
     alive = journal.holder(workspace.lock_file)
     described = f"run {state.run} is {progress.run_state(state, alive)}"
     if progress.run_state(state, alive) == "interrupted":

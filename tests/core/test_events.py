@@ -99,7 +99,9 @@ def test_all_that_a_run_records_is_read_as_it_was_written() -> None:
 
 
 def test_whatever_a_worker_wrote_the_journal_can_be_read(tmp_path: object) -> None:
-    odd = stream("x" * 5000, total_cost_usd=1e308, usage={"input_tokens": 10**30}, session_id="\x00", num_turns=2)
+    odd = stream(
+        "x" * 5000, total_cost_usd=1e308, usage={"input_tokens": 10**30}, session_id="\x00", num_turns=2
+    )
     stage = Stage(tmp_path, {"a": Act(stdout=odd)})  # type: ignore[arg-type]
     assert stage.play(plan(task("a", cli="claude", run="", description="x"))) == 0
     finished = stage.happened(AttemptFinished)[0]

@@ -522,7 +522,9 @@ def test_any_plan_whose_tasks_succeed_is_completed(accepted: Plan, random: Any) 
 
 @settings(max_examples=150, deadline=None)
 @given(plans(), st.randoms(use_true_random=False), st.data())
-def test_any_plan_ends_whatever_its_attempts_come_to(accepted: Plan, random: Any, data: st.DataObject) -> None:
+def test_any_plan_ends_whatever_its_attempts_come_to(
+    accepted: Plan, random: Any, data: st.DataObject
+) -> None:
     simulation = Simulation(
         accepted, seconds=lambda n, a: random.randint(1, 4), outcome=lambda n, a: data.draw(OUTCOMES)
     )

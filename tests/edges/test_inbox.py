@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from orchestrator.edges import inbox
 from orchestrator.edges.inbox import Order
 
@@ -26,7 +27,9 @@ def test_an_order_is_gone_once_it_was_taken(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[]", b'{"order":"explode"}', b'{"order":"stop","task":3}'])
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"\xff", b"[]", b'{"order":"explode"}', b'{"order":"stop","task":3}']
+)
 def test_a_file_that_is_not_an_order_is_set_aside(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "1.json").write_bytes(data)
     inbox.hand_in(tmp_path, Order("stop"))

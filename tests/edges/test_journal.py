@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+
 from orchestrator.core.events import AttemptFinished, AttemptStarted, Event, PlanAccepted, RunStarted
 from orchestrator.core.plan import Plan, Task
 from orchestrator.edges import journal
@@ -89,7 +90,9 @@ def test_a_journal_whose_end_is_lost_in_zeros_is_cut_there(path: Path) -> None:
     assert written(path, []) == whole
 
 
-@pytest.mark.parametrize("broken", [b"\n", b"{}\n", b'{"type":"Nothing","seq":1}\n', b"\xff\n", b"\0\n", b"[1]\n"])
+@pytest.mark.parametrize(
+    "broken", [b"\n", b"{}\n", b'{"type":"Nothing","seq":1}\n', b"\xff\n", b"\0\n", b"[1]\n"]
+)
 def test_a_broken_line_is_refused_by_its_number_and_nothing_changes(path: Path, broken: bytes) -> None:
     lines = written(path, told()).splitlines(keepends=True)
     for number in range(2, len(lines) + 1):

@@ -93,7 +93,9 @@ def test_a_worker_leads_a_session_of_its_own_with_default_signals(table: Process
     assert session == pid
 
 
-def test_the_environment_carries_marker_and_inputs_and_no_open_file(table: Processes, attempt: Attempt) -> None:
+def test_the_environment_carries_marker_and_inputs_and_no_open_file(
+    table: Processes, attempt: Attempt
+) -> None:
     with open(attempt.folder / "ours", "w"):
         attempt.start(table, "echo $ORCHESTRATE_ATTEMPT $WORD; ls -l /proc/$$/fd", WORD="a b")
         end_of(table)
@@ -127,10 +129,11 @@ def test_the_lock_lives_as_long_as_the_worker(table: Processes, attempt: Attempt
 
 
 def test_a_living_worker_is_adopted_and_its_end_is_seen(table: Processes, attempt: Attempt) -> None:
-    attempt.start(table, "until test -e go; do sleep 0.02; done")
+    attempt.start(table, "exec sleep 600")
     other = Processes(os.environ)
     assert attempt.adopt(other)
-    table.stop(attempt.key, "terminate")
+    assert other.wait(0) == []
+    os.kill(attempt.pid, signal.SIGTERM)
     assert end_of(other) == Ended(attempt.key, None, 0)
 
 
@@ -138,7 +141,7 @@ def test_a_living_worker_is_adopted_and_its_end_is_seen(table: Processes, attemp
 def test_a_worker_whose_pid_was_not_written_is_found_by_its_marker(
     table: Processes, attempt: Attempt, pid_file: bytes | None
 ) -> None:
-    attempt.start(table, "echo $$ > child; sleep 600 & wait", PWD=str(attempt.folder))
+    attempt.start(table, "sleep 600 & wait")
     pid = attempt.pid
     os.unlink(attempt.pid_file) if pid_file is None else Path(attempt.pid_file).write_bytes(pid_file)
     other = Processes(os.environ)
@@ -146,6 +149,17 @@ def test_a_worker_whose_pid_was_not_written_is_found_by_its_marker(
     assert attempt.pid == pid
     other.stop(attempt.key, "kill")
     end_of(other)
+
+
+def test_adopting_twice_tells_the_end_once(table: Processes, attempt: Attempt) -> None:
+    attempt.start(table, "sleep 600")
+    other = Processes(os.environ)
+    assert attempt.adopt(other)
+    assert attempt.adopt(other)
+    other.stop(attempt.key, "kill")
+    end_of(other)
+    assert attempt.key not in other
+    assert other.wait(0) == []
 
 
 def test_an_attempt_that_is_over_is_not_adopted(table: Processes, attempt: Attempt) -> None:
@@ -277,8 +291,6 @@ def test_a_pid_file_is_believed_only_whole_and_of_this_boot(tmp_path: Path) -> N
 
 def test_the_age_of_a_process_is_measured_by_the_machine_s_uptime(table: Processes, attempt: Attempt) -> None:
     attempt.start(table, "sleep 600")
-    age = table.age(attempt.key)
-    assert age is not None
-    assert 0 <= age < 60
+    assert 0 <= table.age(attempt.key) < 60
     table.stop(attempt.key, "kill")
     end_of(table)

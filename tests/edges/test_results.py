@@ -7,6 +7,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+
 from orchestrator.core.events import SUMMARY_CHARACTERS
 from orchestrator.edges import results
 
@@ -60,7 +61,10 @@ def test_the_digest_is_the_same_in_however_many_pieces() -> None:
 @pytest.mark.parametrize("length", [0, 1, SUMMARY_CHARACTERS, SUMMARY_CHARACTERS + 1])
 def test_a_summary_is_whole_only_when_it_holds_everything(length: int) -> None:
     known = results.digest(["x" * length])
-    assert (known.summary, known.whole) == ("x" * min(length, SUMMARY_CHARACTERS), length <= SUMMARY_CHARACTERS)
+    assert (known.summary, known.whole) == (
+        "x" * min(length, SUMMARY_CHARACTERS),
+        length <= SUMMARY_CHARACTERS,
+    )
 
 
 @pytest.mark.parametrize("size", [0, 10, results.PIECE * 3])
@@ -102,7 +106,11 @@ def test_the_last_line_that_says_anything(tmp_path: Path, data: bytes, line: str
 
 def test_a_file_that_is_missing_has_no_lines(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
-    assert (list(results.lines(missing)), results.last_line(missing), results.tail(missing, 10)) == ([], "", "")
+    assert (list(results.lines(missing)), results.last_line(missing), results.tail(missing, 10)) == (
+        [],
+        "",
+        "",
+    )
 
 
 def test_the_tail_of_a_file_is_its_end(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import resource
 from pathlib import Path
 
 import pytest
+
 from orchestrator.edges import workspace as edge
 from orchestrator.edges.workspace import Workspace, explained, write_whole
 from orchestrator.errors import EnvironmentProblem, UsageError
@@ -61,7 +62,10 @@ def test_an_archived_run_leaves_an_empty_workspace_and_the_plan(tmp_path: Path) 
     assert files(target) == {
         "plan.yaml", "journal.jsonl", "results/agent-01-result.md", "agent_tasks/agent-01.md", "final_output.md",
     }  # fmt: skip
-    assert files(found.root) - {f"archive/R-1/{name}" for name in files(target)} == {".gitignore", "plan.yaml"}
+    assert files(found.root) - {f"archive/R-1/{name}" for name in files(target)} == {
+        ".gitignore",
+        "plan.yaml",
+    }
     assert found.archived_journals() == [target / "journal.jsonl"]
 
 
@@ -104,11 +108,13 @@ def test_all_is_written_however_little_each_call_takes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "hint"), [(errno.ENOSPC, "free some space"), (errno.EROFS, "--workspace"), (errno.EACCES, "owner")]
+    ("number", "hint"),
+    [(errno.ENOSPC, "free some space"), (errno.EROFS, "--workspace"), (errno.EACCES, "owner")],
 )
 def test_an_error_of_the_disk_says_what_to_do(number: int, hint: str) -> None:
-    with pytest.raises(EnvironmentProblem, match=f"cannot write to X: .*{hint}") as raised, explained(
-        "cannot write to X"
+    with (
+        pytest.raises(EnvironmentProblem, match=f"cannot write to X: .*{hint}") as raised,
+        explained("cannot write to X"),
     ):
         raise OSError(number, os.strerror(number))
     assert raised.value.exit_code == 5

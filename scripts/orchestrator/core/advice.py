@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from heapq import heappop, heappush
+from itertools import takewhile
 
 from msgspec import Struct
 
@@ -19,6 +20,11 @@ CLOSE = 0.8
 
 MOST_OVERLAPS = 20
 """Pairs of overlapping `writes` that are named."""
+
+MOST_COMPARED = 50_000
+"""Comparisons of `writes` until the search for overlaps is given up: half a second."""
+
+Globs = tuple[str, ...]
 
 
 class Outlook(Struct, frozen=True):
@@ -105,18 +111,50 @@ def _makespan(edges: Sequence[Sequence[int]], weights: Sequence[float], slots: i
 
 def _overlaps(plan: Plan) -> list[tuple[str, str]]:
     """Tasks whose `writes` overlap and so never run at the same time; one pair for each two sets of globs."""
-    first: dict[tuple[str, ...], str] = {}
+    first: dict[Globs, str] = {}
+    neighbours = _Neighbours()
     found: list[tuple[str, str]] = []
+    left = MOST_COMPARED
     for task in plan.tasks:
         if not task.writes:
             continue
         if task.writes in first:
             found.append((first[task.writes], task.id))
-        elif len(found) < MOST_OVERLAPS:
-            found.extend(
-                (other, task.id) for globs, other in first.items() if writes_overlap(globs, task.writes)
-            )
+        else:
+            near = neighbours.of(task.writes)
+            left -= len(near)
+            found += [(first[globs], task.id) for globs in near if writes_overlap(globs, task.writes)]
             first[task.writes] = task.id
-        if len(found) >= MOST_OVERLAPS:
+            neighbours.add(task.writes)
+        if len(found) >= MOST_OVERLAPS or left <= 0:
             break
     return found[:MOST_OVERLAPS]
+
+
+class _Neighbours:
+    """Which `writes` can overlap at all: those whose beginnings without wildcards lie on one path."""
+
+    def __init__(self) -> None:
+        self._at: dict[Globs, dict[Globs, None]] = {}
+        self._below: dict[Globs, dict[Globs, None]] = {}
+
+    def add(self, writes: Globs) -> None:
+        for glob in writes:
+            start = _beginning(glob)
+            self._at.setdefault(start, {})[writes] = None
+            for length in range(len(start)):
+                self._below.setdefault(start[:length], {})[writes] = None
+
+    def of(self, writes: Globs) -> dict[Globs, None]:
+        near: dict[Globs, None] = {}
+        for glob in writes:
+            start = _beginning(glob)
+            near |= self._below.get(start, {})
+            for length in range(len(start) + 1):
+                near |= self._at.get(start[:length], {})
+        return near
+
+
+def _beginning(glob: str) -> Globs:
+    parts = (part for part in glob.split("/") if part not in ("", "."))
+    return tuple(takewhile(lambda part: not any(sign in part for sign in "*?["), parts))

@@ -199,7 +199,7 @@ def _how(status: int) -> str:
 
 
 def _api_failure(said: Said) -> Verdict | None:
-    quoted = cut(said.text)
+    quoted = cut(said.text) or f"HTTP {said.status}, without a word"
     if said.api_error == "usage_limit_reached" or _says(said.text, _USAGE_LIMIT):
         return Verdict("usage limited", quoted)
     if trouble := _login_trouble(said.text):
@@ -211,7 +211,7 @@ def _api_failure(said: Said) -> Verdict | None:
     if said.status == 529:
         return Verdict("overloaded", quoted)
     if said.status is not None:
-        return Verdict("error", f"HTTP {said.status}: {quoted}")
+        return Verdict("error", f"HTTP {said.status}: {quoted}" if said.text.strip() else quoted)
     return None
 
 

@@ -82,7 +82,7 @@ def read_from(path: Path, start: int) -> Iterator[tuple[Event, int]]:
     """The events after byte `start`, each with the byte it ends at; for those who read along.
 
     Raises:
-        JournalError: as `read_events`, but without the line's number where it did not start at 0.
+        JournalError: as `read_events`.
     """
     end = start
     for number, line in enumerate(_lines(path, start), 1):
@@ -93,9 +93,7 @@ def read_from(path: Path, start: int) -> Iterator[tuple[Event, int]]:
         try:
             event = events.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise JournalError(
-                f"{path}: a broken line ends at byte {end} ({error}); nothing was changed"
-            ) from error
+            raise _broken(path, error) from error
         yield event, end
 
 

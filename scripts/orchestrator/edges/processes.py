@@ -138,6 +138,8 @@ class Processes:
         Where only parts of its tree live, they are stopped here and now, for nobody can tell how it ended but
         its files. Returns whether the attempt goes on.
         """
+        if key in self._living:
+            return True
         until = self._clock() + EXEC_RACE
         while is_locked(stdout):
             pid, ticks = read_pid(pid_file) or find_leader(marker) or (0, 0)
@@ -152,12 +154,9 @@ class Processes:
         stop_now(marker)
         return False
 
-    def age(self, key: str) -> float | None:
-        """Seconds since a living process was started, whatever was done to the clock since; None: not known here."""
-        process = self._living[key]
-        if not process.ticks or not sys.platform.startswith("linux"):
-            return None
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - process.ticks / os.sysconf("SC_CLK_TCK")
+    def age(self, key: str) -> float:
+        """For how many seconds a process has lived, whatever was done to the machine's clock meanwhile."""
+        return lifetime(self._living[key].ticks)
 
     def stop(self, key: str, how: How) -> None:
         """Begin to stop a process and all it started; `wait` tells when nothing of it is left."""
@@ -335,6 +334,13 @@ def start_ticks(pid: int) -> int | None:
     except (OSError, IndexError):
         return None
     return None if fields[0] in b"ZX" else int(fields[19])
+
+
+def lifetime(ticks: int) -> float:
+    """Seconds since a start time as `start_ticks` gives it."""
+    if not sys.platform.startswith("linux"):
+        return max(0.0, time.time() - ticks / 100)
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
 
 
 def _psutil_ticks(pid: int) -> int | None:

@@ -1,0 +1,380 @@
+"""Every command, its flags and its exit statuses, as typed."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from pathlib import Path
+
+import pytest
+from project import HOLD, Project, claude, note, shell, until
+
+pytestmark = pytest.mark.real
+
+KEYS = {
+    "id", "agent", "title", "worker", "status", "outcome", "reason", "attempts", "cost_usd", "started", "ended",
+    "result",
+}  # fmt: skip
+
+
+def test_version_and_help_say_what_there_is(project: Project) -> None:
+    assert project.do("--version").out.startswith("orchestrate ")
+    done = project.do("--help")
+    assert done.status == 0
+    for word in (
+        "init",
+        "validate",
+        "plan",
+        "run",
+        "wait",
+        "status",
+        "log",
+        "stop",
+        "retry",
+        "cancel",
+        "aggregate",
+    ):
+        assert f"\n  {word} " in done.out
+    for number in ("0", "1", "2", "3", "4", "5", "6", "75", "130"):
+        assert re.search(rf"^ +{number} +[a-z]", done.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nonsense"],
+        ["run", "--parallelism", "0"],
+        ["run", "--budget", "-1"],
+        ["run", "no-such-plan.yaml"],
+        ["run"],
+        ["run", "--new"],
+        ["validate"],
+        ["plan"],
+        ["init"],
+        ["init", "x", "--from", "y"],
+        ["init", "--from", "no-such-file.md"],
+        ["wait"],
+        ["wait", "--timeout", "soon"],
+        ["retry"],
+        ["retry", "A", "--failed"],
+        ["retry", "A"],
+        ["cancel"],
+        ["cancel", "A"],
+        ["stop"],
+        ["log", "A"],
+        ["aggregate"],
+        ["--workspace", ".git/x", "status"],
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_done_as_typed_is_refused_with_2_and_makes_nothing(
+    project: Project, words: list[str]
+) -> None:
+    done = project.do(*words)
+    assert done.status == 2
+    assert done.err
+    assert not (project.workspace / "journal.jsonl").exists()
+
+
+def test_a_plan_with_problems_is_refused_and_the_workspace_is_as_it_was(project: Project) -> None:
+    project.plan(shell("A", "echo x"))
+    project.run()
+    before = {p: p.read_bytes() for p in project.workspace.rglob("*") if p.is_file()}
+    project.plan(shell("A", "echo y", needs=["B"]), {"id": "C", "cli": "shell"}, name="bad.yaml")
+    for words in (["validate", "bad.yaml"], ["plan", "bad.yaml"], ["run", "bad.yaml"]):
+        done = project.do(*words)
+        assert (words[0], done.status) == (words[0], 2)
+        assert "bad.yaml:1: " in done.err
+        assert "B" in done.err
+        assert "C" in done.err
+    assert {p: p.read_bytes() for p in project.workspace.rglob("*") if p.is_file()} == before
+
+
+def test_init_makes_a_plan_and_keeps_what_is_there(project: Project) -> None:
+    assert project.do("init", "find out why").status == 0
+    plan = project.workspace / "plan.yaml"
+    assert "find out why" in plan.read_text()
+    assert project.do("init", "again").status == 2
+    assert "find out why" in plan.read_text()
+    assert project.do("init", "again", "--new").status == 0
+    assert "again" in plan.read_text()
+    assert any("find out why" in path.read_text() for path in project.workspace.glob("archive/*/plan.yaml"))
+
+
+def test_init_refuses_while_a_run_is_unfinished(project: Project) -> None:
+    project.plan(shell("A", "exit 1", attempts=1, on_failure="escalate"))
+    assert project.run().status == 3
+    assert project.do("init", "other").status == 2
+    assert project.do("init", "other", "--new").status == 0
+    assert not project.events()
+
+
+def test_validate_answers_in_words_and_in_json(project: Project) -> None:
+    project.plan(shell("A", "echo x"))
+    assert "valid, 1 task" in project.do("validate", "plan.yaml").out
+    assert json.loads(project.do("validate", "plan.yaml", "--json").out)["valid"] is True
+    project.plan(shell("A", "echo x", needs=["A"]))
+    done = project.do("validate", "plan.yaml", "--json")
+    assert done.status == 2
+    assert json.loads(done.out)["problems"]
+    assert "tasks" in json.loads(project.do("validate", "--schema").out)["properties"]
+
+
+def test_plan_shows_and_renders_and_runs_nothing(project: Project) -> None:
+    project.plan(shell("A", note("start A")), claude("B", "answer", needs=["A"]))
+    done = project.do("plan", "plan.yaml", "--ascii")
+    assert done.status == 0
+    assert "2 tasks in 2 batches" in done.out
+    assert (project.workspace / "master_plan.md").exists()
+    assert (project.workspace / "agent_tasks" / "agent-02.md").exists()
+    assert json.loads(project.do("plan", "plan.yaml", "--json").out)["batches"] == [["A"], ["B"]]
+    assert (project.noted(), project.events()) == ([], [])
+
+
+def test_plan_says_what_a_changed_plan_would_run_again(project: Project) -> None:
+    project.plan(shell("A", "echo x"), shell("B", "echo y"))
+    project.run()
+    project.plan(shell("A", "echo x"), shell("B", "echo z"))
+    document = json.loads(project.do("plan", "plan.yaml", "--json").out)
+    assert (document["again"], document["completed"]) == (["B"], 1)
+
+
+def test_a_dry_run_prints_the_command_lines_and_runs_nothing(project: Project) -> None:
+    project.plan(shell("A", note("start A")), claude("B", "answer"))
+    done = project.run("--dry-run")
+    assert done.status == 0
+    assert "A: /bin/sh -c " in done.out
+    assert "--output-format=stream-json" in done.out
+    assert (project.noted(), project.events()) == ([], [])
+
+
+def test_parallelism_bounds_what_runs_at_once(project: Project) -> None:
+    once = (note("start"), "sleep 0.05", note("end"))
+    project.plan(*(shell(f"T-{n}", *once) for n in range(4)), limits={"parallelism": 4})
+    assert project.run("--parallelism", "1").status == 0
+    assert project.noted() == ["start", "end"] * 4
+
+
+def test_events_come_as_json_lines(project: Project) -> None:
+    project.plan(shell("A", "echo x"))
+    done = project.run("--json")
+    kinds = [json.loads(line)["type"] for line in done.out.splitlines()]
+    assert kinds == ["RunStarted", "PlanAccepted", "AttemptStarted", "AttemptFinished", "RunFinished"]
+    assert [json.loads(line) for line in project.do("log", "--json").out.splitlines()] == project.events()
+
+
+def test_an_unrelated_plan_is_refused_and_new_archives_the_old_run(project: Project) -> None:
+    project.plan(shell("A", "echo x"))
+    project.run()
+    project.plan(shell("B", "echo y"))
+    done = project.run()
+    assert done.status == 2
+    assert "--new" in done.err
+    assert json.loads((project.workspace / "plan.yaml").read_text())["tasks"][0]["id"] == "A"
+    assert project.run("--new").status == 0
+    assert project.statuses() == {"B": "completed"}
+    assert len(list(project.workspace.glob("archive/*/journal.jsonl"))) == 1
+
+
+def test_a_failed_task_is_run_again_only_on_demand(project: Project) -> None:
+    project.plan(shell("A", note("start A"), "test -e mended", attempts=1), shell("B", "true", needs=["A"]))
+    assert project.run().status == 1
+    assert project.run().status == 1
+    assert project.noted() == ["start A"]
+    (project.folder / "mended").touch()
+    assert project.run("--retry-failed").status == 0
+    assert project.statuses() == {"A": "completed", "B": "completed"}
+
+
+def test_the_end_names_the_failure_its_file_and_the_next_command(project: Project) -> None:
+    project.plan(*(shell(f"T-{n:02d}", "echo why >&2; exit 3", attempts=1) for n in range(30)))
+    done = project.run()
+    assert done.status == 1
+    assert len(done.out.splitlines()) <= 20
+    assert done.out.startswith("T-00 failed: exit status 3: why\n")
+    assert "results/agent-01-result.md" in done.out
+    assert " retry T-00" in done.out
+
+
+def test_bypassing_permissions_takes_a_flag_too(project: Project) -> None:
+    project.plan(claude("A", "answer", permission_mode="bypassPermissions"))
+    done = project.run()
+    assert done.status == 2
+    assert "--allow-bypass" in done.err
+    assert project.run("--allow-bypass").status == 0
+
+
+def test_the_claude_program_can_be_named(project: Project) -> None:
+    project.plan(claude("A", "answer"))
+    program = project.environment.pop("ORCHESTRATE_CLAUDE")
+    assert project.run("--claude", "/no/such").status == 5
+    assert project.run("--claude", program).status == 0
+
+
+def test_another_workspace_works_in_the_current_folder(project: Project) -> None:
+    project.plan(shell("A", "pwd"))
+    assert project.do("--workspace", "elsewhere/w", "run", "plan.yaml").status == 0
+    assert (project.folder / "elsewhere" / "w" / "journal.jsonl").exists()
+    assert not project.workspace.exists()
+    text = (project.folder / "elsewhere" / "w" / "results" / "agent-01-result.md").read_text()
+    assert f"{project.folder}\n" in text
+
+
+def test_the_nearest_workspace_upwards_is_used(project: Project) -> None:
+    project.plan(shell("A", "pwd"))
+    project.run()
+    (project.folder / "deep").mkdir()
+    done = project.do("--workspace", str(project.workspace), "status", "--ascii")
+    inner = Project.__new__(Project)
+    inner.__dict__.update(project.__dict__, folder=project.folder / "deep")
+    assert inner.do("status", "--ascii").out == done.out
+
+
+def test_status_in_json_has_the_promised_shape(project: Project) -> None:
+    document = project.document()
+    assert (document["format"], document["run"]["state"], document["tasks"]) == (1, "none", [])
+    project.plan(shell("A", "echo x", title="one"), shell("B", "exit 1", attempts=1))
+    project.run()
+    document = project.document()
+    run, (first, second) = document["run"], document["tasks"]
+    assert {"id", "state", "exit", "cost_usd", "started", "ended", "holding"} <= set(run)
+    assert (run["state"], run["exit"], run["holding"]) == ("finished", 1, None)
+    assert set(first) >= KEYS
+    assert (first["id"], first["agent"], first["title"], first["status"]) == (
+        "A",
+        "Agent-01",
+        "one",
+        "completed",
+    )
+    assert (project.workspace / first["result"]).exists()
+    assert (second["status"], second["outcome"], second["attempts"]) == ("failed", "error", 1)
+
+
+def test_status_is_plain_where_icons_are_not_wanted(project: Project) -> None:
+    project.plan(shell("A", "echo x"))
+    project.run()
+    assert project.do("status", "--ascii").out.isascii()
+    assert "✅" in project.do("status").out
+    project.environment |= {"PYTHONIOENCODING": "ascii"}
+    assert project.do("status").status == 0
+
+
+def test_log_shows_the_journal_and_what_a_worker_wrote(project: Project) -> None:
+    project.plan(
+        shell("A", "echo from A; echo aside >&2"), claude("B", "answer"), shell("C", "true", needs=["A", "B"])
+    )
+    project.run()
+    assert "A completed" in project.do("log").out
+    assert project.do("log", "A").out == "from A\naside\n"
+    assert "second half of B" in project.do("log", "B").out
+    done = project.do("log", "D")
+    assert done.status == 2
+    assert "no task" in done.err
+
+
+def test_log_follows_a_worker_to_its_end(project: Project) -> None:
+    project.plan(shell("A", "echo first", note("start A"), HOLD, "echo last"))
+    process = project.start("run", "plan.yaml")
+    project.await_note("start A")
+    following = project.start("log", "A", "-f")
+    journal = project.start("log", "-f")
+    assert following.stdout is not None
+    assert following.stdout.readline() == "first\n"
+    project.go()
+    assert project.finish(following).out == "last\n"
+    assert "run ended with 0" in project.finish(journal).out
+    assert project.finish(process).status == 0
+
+
+def test_wait_answers_with_the_status_of_the_run(project: Project) -> None:
+    project.plan(shell("A", "exit 1", attempts=1))
+    project.run()
+    assert project.do("wait").status == 1
+    done = project.do("wait", "--json")
+    assert json.loads(done.out)["run"]["exit"] == 1
+
+
+def test_aggregate_writes_the_results_where_it_is_told(project: Project) -> None:
+    project.plan(shell("A", "echo from A"))
+    project.run()
+    (project.workspace / "results" / "agent-01-result.md").unlink()
+    done = project.do("aggregate", "--to", "all.md")
+    assert (done.status, done.out) == (0, "all.md\n")
+    assert "from A" in (project.folder / "all.md").read_text()
+    assert "from A" in project.result()
+    assert project.do("aggregate", "--to", "no/such/folder/x.md").status == 5
+
+
+def test_cancel_and_retry_name_what_they_do_not_know(project: Project) -> None:
+    project.plan(shell("Alpha", "true"))
+    project.run()
+    for command in ("cancel", "retry"):
+        done = project.do(command, "Alpa")
+        assert done.status == 2
+        assert "Alpha" in done.err
+    assert "it is completed" in project.do("cancel", "Alpha").err
+    assert project.do("retry", "--failed").out == "nothing has failed\n"
+
+
+def test_doctor_says_what_to_do_about_a_missing_program(project: Project) -> None:
+    done = project.do("doctor", "--json")
+    assert (done.status, json.loads(done.out)["healthy"]) == (0, True)
+    project.environment["ORCHESTRATE_CLAUDE"] = "/no/such"
+    done = project.do("doctor")
+    assert done.status == 5
+    assert "BAD claude: /no/such is not a program" in done.out
+
+
+@pytest.mark.parametrize("script", ["printf '\\377\\n'", "exit 3", "kill -9 $$"])
+def test_doctor_survives_a_program_that_is_not_what_it_seems(project: Project, script: str) -> None:
+    program = project.folder / "claude"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    done = project.do("doctor", "--claude", str(program))
+    assert done.status in (0, 5)
+    assert "claude: " in done.out
+
+
+def test_doctor_survives_a_journal_that_cannot_be_read(project: Project) -> None:
+    (project.workspace / "journal.jsonl").mkdir(parents=True)
+    done = project.do("doctor")
+    assert done.status == 5
+    assert "BAD journal: " in done.out
+
+
+def test_a_reader_that_has_gone_is_no_error(project: Project) -> None:
+    project.plan(*(shell(f"T-{n:03d}", "true") for n in range(3)))
+    project.run()
+    process = project.start("log")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(20) == 0
+    assert process.stderr is not None
+    assert "Traceback" not in process.stderr.read()
+
+
+def test_ctrl_c_while_waiting_is_130(project: Project) -> None:
+    project.plan(shell("A", note("start A"), HOLD))
+    run = project.start("run", "plan.yaml")
+    project.await_note("start A")
+    waiting = project.start("wait")
+    until(lambda: _catches_sigint(waiting.pid), "the command has begun")
+    waiting.send_signal(signal.SIGINT)
+    assert project.finish(waiting).status == 130
+    project.go()
+    assert project.finish(run).status == 0
+
+
+def _catches_sigint(pid: int) -> bool:
+    # Python has installed its handler, and sleeps between two looks at the journal.
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    caught = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
+    return bool(caught & 1 << (signal.SIGINT - 1)) and "nanosleep" in _where(pid)
+
+
+def _where(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/wchan").read_text()
+    except OSError:
+        return "nanosleep"
