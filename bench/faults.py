@@ -145,7 +145,7 @@ def signal_dispatcher(trial: Trial) -> int:
     return len(numbers) > 0
 
 
-_SIGNALS = (
+_SIGNALS: tuple[tuple[signal.Signals, ...], ...] = (
     (signal.SIGINT,), (signal.SIGINT, signal.SIGINT), (signal.SIGTERM,), (signal.SIGHUP,),
 )  # fmt: skip
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 SYNCS = 50
+AUTOGROUP = Path("/proc/sys/kernel/sched_autogroup_enabled")
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,18 @@ def shown(value: float) -> str:
 
 
 def machine(folder: Path) -> dict[str, Any]:
-    """Cores, Python, kernel, load, and what one synced write to `folder` takes, in ms."""
+    """Cores, Python, kernel, load, what one synced write to `folder` takes in ms, and whether Linux autogroups.
+
+    With autogroups every session has an equal share of the processors: a dispatcher whose workers have sessions
+    of their own waits longer for its turn than xargs, whose children share its own, wherever cores are scarce.
+    """
     return {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "python": platform.python_version(),
         "kernel": f"{platform.system()} {platform.release()}",
         "load": round(os.getloadavg()[0], 2),
         "sync_ms": round(1000 * sync_seconds(folder), 3),
+        "autogroup": AUTOGROUP.is_file() and AUTOGROUP.read_text(encoding="ascii").strip() == "1",
     }
 
 

@@ -8,6 +8,7 @@ target is a finding and not an error. Exit status: 0 measured, 1 a measured comm
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -107,3 +108,6 @@ if __name__ == "__main__":
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(bootstrap.EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read the figures has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

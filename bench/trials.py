@@ -193,7 +193,7 @@ def check_end(trial: Trial, status: int, output: str) -> None:
         raise Fault(f"started before its needs had their results: {bad}")
 
 
-def check_once(trial: Trial, excused: Callable[[Entry, Entry | None], bool]) -> int:
+def check_once(trial: Trial, excused: Callable[[Entry, Entry], bool]) -> int:
     """That no work was repeated: `excused` is asked about each start that followed another of the same task.
 
     Returns how many starts were excused.

@@ -680,6 +680,26 @@ def test_a_worker_taken_over_with_a_changed_plan_is_verified_once(project: Proje
     assert project.noted("verify") == ["verify A"]
 
 
+@pytest.mark.xfail(strict=True, reason="archiving a run forgets the workers that it still has")
+@pytest.mark.parametrize("words", [("run", "other.yaml", "--new"), ("init", "another", "--new")])
+def test_a_run_that_is_archived_leaves_no_worker_behind(project: Project, words: tuple[str, ...]) -> None:
+    project.plan(shell("A", *HELD))
+    project.kill(begun(project))
+    project.plan(shell("B", "true"), name="other.yaml")
+    assert project.do(*words).status == 0
+    assert project.living() == []
+
+
+@pytest.mark.xfail(strict=True, reason="orders that are carried out without a dispatcher do not sweep")
+def test_stop_without_a_dispatcher_stops_daemons_of_ended_tasks_too(project: Project) -> None:
+    daemon = "setsid sleep 600 > /dev/null 2>&1 < /dev/null & sleep 0.1"
+    project.plan(shell("B", daemon), shell("A", *HELD, needs=["B"]))
+    project.kill(begun(project))
+    assert len(project.living()) > 1
+    assert project.do("stop").status == 0
+    assert project.living() == []
+
+
 # Detached.
 
 
