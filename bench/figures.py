@@ -47,10 +47,10 @@ class Figure:
 
 
 def shown(value: float) -> str:
-    """Three digits, as far as they count."""
+    """Enough digits to tell a met target from one just missed."""
     if abs(value) >= 100:
         return f"{value:.0f}"
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
 
 
 def machine(folder: Path) -> dict[str, Any]:

@@ -162,7 +162,6 @@ def test_a_second_interrupt_stops_at_once(folder: Path) -> None:
     assert stage.clock.now - START.timestamp() < 8
 
 
-@pytest.mark.xfail(strict=True, reason="_stop_all keeps the first reason, so 4 outranks 130")
 def test_an_interrupt_that_comes_while_a_deadline_stops_the_run_decides_the_exit(folder: Path) -> None:
     stage = Stage(folder, {"a": Act(3600, grace=10)})
     dispatcher = stage.dispatcher(plan(task("a"), limits=Limits(deadline="5s")))
@@ -246,7 +245,6 @@ def test_an_order_that_comes_too_late_is_put_away(folder: Path) -> None:
     assert not list(stage.workspace.inbox.iterdir())
 
 
-@pytest.mark.xfail(strict=True, reason="the dispatcher spins until the plan's check has ended")
 def test_a_task_retried_while_the_plan_is_verified_has_the_plan_verified_again(folder: Path) -> None:
     stage = Stage(folder, {"/plan-1": Act(30)})
     stage.order(10, order="retry", task="a")

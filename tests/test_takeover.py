@@ -113,9 +113,6 @@ def test_a_result_made_from_replaced_inputs_is_made_again(folder: Path) -> None:
     assert stage.processes.started == ["a.1", "b.1", "a.2", "b.2"]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="_land writes a result only where the task has its fate, not where it is kept"
-)
 def test_a_result_that_turns_out_to_hold_is_on_disk(folder: Path) -> None:
     said = {"a.1": Act(stdout=b"one\n"), "a.2": Act(90, stdout=b"one\n"), "b.1": Act(60, stdout=b"B\n")}
     stage = Stage(folder, said)

@@ -307,7 +307,7 @@ class Attempts:
             argv = shell.command(prompt, f"{folder}/status")
             environment, stdin = shell.environment(task, needs), os.devnull
         else:
-            last = attempt.task.used + 1 >= task.attempts
+            last = 0 < attempt.task.used == task.attempts - 1
             argv = claude.command(
                 self._program, task, attempt.task.session or "", resume=self._resumes(attempt), last=last
             )

@@ -45,7 +45,8 @@ VIEW_SHARE = 0.05
 PLAN_CHECK_SECONDS = 1800.0
 """What one command of the plan's own `verify` may take: the default timeout of a task."""
 
-INTERRUPTED = 130
+INTERRUPT, INTERRUPTED = "interrupted", 130
+"""Why a run ended that a person stopped, and its exit status."""
 
 
 class JournalFile(Protocol):
@@ -227,7 +228,7 @@ class Dispatcher:
             self._stop_plan_check()
 
     def _patience(self) -> float | None:
-        if self._unwritten or self.state.opened or self.state.doomed:
+        if self._unwritten or (self._plan_checks is None and (self.state.opened or self.state.doomed)):
             return 0.0
         assert self._scheduler is not None
         now = self._clock()
@@ -262,7 +263,7 @@ class Dispatcher:
             ordered=attempt.stopped in ("interrupted", "cancelled"),
         )
         self.record(event)
-        if task.mark:
+        if task.mark or task.kept:
             self._attempts.write_result(event, text)
         if task.mark == "blocked":
             self.record(
@@ -281,12 +282,13 @@ class Dispatcher:
         self._signals_seen = self._signals
         if again:
             self._attempts.kill()
-        self._stop_all("interrupted")
+        self._stop_all(INTERRUPT)
 
     def _stop_all(self, reason: str) -> None:
         """Launch nothing more and stop what runs; each is recorded as interrupted and can go on later."""
         self._closing = True
-        self._stopping = self._stopping or reason
+        if self._stopping != INTERRUPT:
+            self._stopping = reason
         for attempt in self._attempts.running.values():
             if not attempt.stopped:
                 self._attempts.stop(attempt, "interrupted")
@@ -323,11 +325,12 @@ class Dispatcher:
         if order.after_running:
             self._closing = True
         else:
-            self._stop_all("interrupted")
+            self._stop_all(INTERRUPT)
 
     def _obey_about_task(self, order: Order) -> bool:
         if order.order == "retry":
             self.record(TaskRetried(**self.stamp(), task=order.task, order=order.name))
+            self._stop_plan_check()
             return True
         for attempt in self._attempts.running.values():
             if attempt.task.task.id == order.task:
@@ -339,8 +342,8 @@ class Dispatcher:
         return True
 
     def _finish(self, status: int, reason: str) -> None:
-        if self._stopping == "interrupted":
-            status, reason = INTERRUPTED, "interrupted"
+        if self._stopping == INTERRUPT:
+            status, reason = INTERRUPTED, INTERRUPT
         self.record(RunFinished(**self.stamp(), exit=status, reason=reason))
         self._exit = status
 
@@ -366,7 +369,7 @@ class Dispatcher:
         assert self._plan_checks is not None
         assert self.state.plan is not None
         done = len(self._plan_checks)
-        if self._stopping:
+        if self._stopping or self.state.tally["completed"] < len(self.state.tasks):
             self._plan_checks = None
             return
         overdue = self._clock() > self._plan_check_until

@@ -27,7 +27,7 @@ from orchestrator.core.history import History
 from orchestrator.core.plan import Plan
 from orchestrator.core.scheduler import Learned, learn
 from orchestrator.core.state import ENDED, RunState
-from orchestrator.edges import journal
+from orchestrator.edges import inbox, journal
 from orchestrator.edges.journal import Journal
 from orchestrator.edges.workspace import Workspace, explained
 from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageError
@@ -193,6 +193,10 @@ class Run:
 
     def begin(self, project: Path) -> None:
         """Record that this dispatcher begins the run, or takes it up again."""
+        for order in inbox.orders(self.workspace.inbox):
+            if order.order == "stop":
+                # It was meant for a dispatcher that is gone.
+                inbox.taken(self.workspace.inbox, order)
         stamp = self.dispatcher.stamp()
         stamp |= {"pid": os.getpid(), "version": __version__, "parallelism": self.options.parallelism}
         if self.state.run:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from sys import intern
-from typing import Any, NamedTuple
+from typing import Any
 
 from orchestrator.core import verdict
 from orchestrator.core.events import (
@@ -30,135 +30,10 @@ from orchestrator.core.events import (
     TaskSkipped,
 )
 from orchestrator.core.plan import Plan, Task, same_work
+from orchestrator.core.taskstate import DEAD, ENDED, STATUSES, TaskState
 from orchestrator.errors import ImpossibleEvent
 
-STATUSES = (
-    "waiting",
-    "pending",
-    "running",
-    "retrying",
-    "blocked",
-    "completed",
-    "failed",
-    "skipped",
-    "cancelled",
-)
-DEAD = frozenset(("failed", "skipped", "cancelled"))
-ENDED = DEAD | {"completed"}
-
-
-class _Kept(NamedTuple):
-    """A success that may still hold: it does if the inputs turn out to be the same again."""
-
-    basis: tuple[str, ...]
-    result: str
-    reason: str
-    started: datetime | None
-    ended: datetime | None
-
-
-class TaskState:
-    """The facts about one task.
-
-    `mark` is its fate once it has one, else None. `seconds` is what its last success took, `work` what all
-    its attempts took. `result` is the hash of its result, `basis` the hashes of what it was made from.
-    `in_a_row` counts its last attempts that used up none, `interruptions` the last that were interrupted.
-    `doubted`: it runs on results that a changed plan has taken back.
-    """
-
-    __slots__ = (
-        "after_of",
-        "agent",
-        "attempt_at",
-        "basis",
-        "cost_usd",
-        "doubted",
-        "ended",
-        "in_a_row",
-        "index",
-        "interruptions",
-        "kept",
-        "mark",
-        "needed_by",
-        "number",
-        "outcome",
-        "reason",
-        "result",
-        "retry_at",
-        "running",
-        "seconds",
-        "session",
-        "started",
-        "task",
-        "unmet",
-        "used",
-        "work",
-    )
-
-    def __init__(self, task: Task, index: int, agent: int) -> None:
-        self.task = task
-        self.index = index
-        self.agent = agent
-        # One shared tuple until there is something to hold: most tasks of a large plan have neither.
-        self.needed_by: Sequence[TaskState] = ()
-        self.after_of: Sequence[TaskState] = ()
-        self.unmet = 0
-        self.number = 0
-        self.cost_usd = 0.0
-        self.attempt_at: datetime | None = None
-        self.kept: _Kept | None = None
-        self.session: str | None = None
-        self.seconds: float | None = None
-        self.work = 0.0
-        self.renew()
-
-    def renew(self) -> None:
-        """Forget its fate: fresh attempts, numbered on from the last."""
-        self.mark: str | None = None
-        self.running = False
-        self.used = 0
-        self.in_a_row = 0
-        self.interruptions = 0
-        self.doubted = False
-        self.retry_at = 0.0
-        self.outcome = ""
-        self.reason = ""
-        self.result = ""
-        self.started: datetime | None = None
-        self.ended: datetime | None = None
-        self.basis: tuple[str, ...] = ()
-
-    def forget(self) -> None:
-        """It is another task now: nothing of what it did holds."""
-        self.renew()
-        self.kept = self.session = None
-
-    def set_aside(self) -> None:
-        """Its inputs may change: run again, unless they come out the same."""
-        if self.mark == "completed":
-            self.kept = _Kept(self.basis, self.result, self.reason, self.started, self.ended)
-        self.renew()
-
-    def take_up(self, kept: _Kept) -> None:
-        """What was set aside holds after all."""
-        self.mark, self.outcome, self.kept = "completed", "success", None
-        self.basis, self.result, self.reason, self.started, self.ended = kept
-
-    @property
-    def status(self) -> str:
-        """One of STATUSES."""
-        if self.mark:
-            return self.mark
-        if self.running:
-            return "running"
-        if self.unmet:
-            return "waiting"
-        return "retrying" if self.outcome else "pending"
-
-    @property
-    def startable(self) -> bool:
-        """Whether nothing but a place, and the time of a retry, is missing."""
-        return not self.mark and not self.running and not self.unmet
+__all__ = ["DEAD", "ENDED", "STATUSES", "RunState", "TaskState", "changes_work", "fold"]
 
 
 class RunState:
@@ -447,7 +322,9 @@ class RunState:
         task.in_a_row = 0 if then.counts else task.in_a_row + 1
         task.interruptions = task.interruptions + 1 if interrupted else 0
         if then.fate == "again":
-            task.retry_at = event.until.timestamp() if event.until else event.time.timestamp() + then.delay
+            # A limit that says it was reset long ago is not asked again at once.
+            known = event.until if event.until and event.until > event.time else None
+            task.retry_at = known.timestamp() if known else event.time.timestamp() + then.delay
             self._open(task)
         else:
             self._settle(task, then.fate)
