@@ -105,7 +105,7 @@ def find_claude(named: str | None) -> str:
 
 def refuse_stranger(state: RunState, plan: Plan, name: str) -> None:
     """Raises UsageError where a plan has nothing to do with the run in the workspace."""
-    if state.plan is not None and not any(task.id in state.agents for task in plan.tasks):
+    if state.plan is not None and not any(state.agent_of(task.id) for task in plan.tasks):
         raise UsageError(
             f"{name} shares no task with the run {state.run} in this workspace; "
             "`run --new` archives that run and begins this plan"

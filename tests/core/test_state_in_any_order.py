@@ -111,8 +111,9 @@ class AnyEvents(RuleBasedStateMachine):
 
     @invariant()
     def agents_are_for_ever(self) -> None:
-        assert self.agents.items() <= self.state.agents.items()
-        self.agents = dict(self.state.agents)
+        for name, number in self.agents.items():
+            assert self.state.agent_of(name) == number
+        self.agents |= {name: task.agent for name, task in self.state.by_id.items()}
         assert len(set(self.agents.values())) == len(self.agents)
 
     def teardown(self) -> None:

@@ -48,7 +48,7 @@ class RunState:
         self.tasks: list[TaskState] = []
         self.by_id: dict[str, TaskState] = {}
         self.retired: dict[str, TaskState] = {}
-        self.agents: dict[str, int] = {}
+        self.seats = 0
         self.running: dict[str, TaskState] = {}
         self.tally: dict[str, int] = dict.fromkeys((*ENDED, "blocked"), 0)
         self.started: datetime | None = None
@@ -83,6 +83,11 @@ class RunState:
     def ended(self) -> int:
         """How many tasks have ended, however they ended."""
         return sum(self.tally[mark] for mark in ENDED)
+
+    def agent_of(self, name: str) -> int | None:
+        """The number of a task's agent, also of a task that the plan no longer holds; None: never heard of it."""
+        task = self.by_id.get(name) or self.retired.get(name)
+        return task.agent if task else None
 
     def needs_of(self, task: TaskState) -> Iterator[TaskState]:
         """The tasks whose results are inputs of `task`."""
@@ -178,7 +183,8 @@ class RunState:
     def _carry(self, known: dict[str, TaskState], task: Task, index: int, asked_anew: bool) -> TaskState:
         state = known.get(task.id)
         if state is None:
-            return TaskState(task, index, self.agents.setdefault(task.id, len(self.agents) + 1))
+            self.seats += 1
+            return TaskState(task, index, self.seats)
         if changes_work(state.task, task, asked_anew):
             state.forget()
         state.task, state.index = task, index

@@ -51,6 +51,10 @@ def labelled(status: str, ascii_only: bool = False) -> str:
     return f"{(ASCII_ICONS if ascii_only else ICONS)[status]} {status}"
 
 
+def _agent(number: int | None) -> str:
+    return "–" if number is None else agent_name(number)
+
+
 def agent_name(agent: int) -> str:
     """`Agent-01`."""
     return f"Agent-{agent:02d}"
@@ -149,7 +153,7 @@ def error_rows(state: RunState, history: History) -> list[Row]:
     return [
         {
             "time": clock(entry.time),
-            "agent": agent_name(state.agents[entry.task]) if entry.task in state.agents else "–",
+            "agent": _agent(state.agent_of(entry.task)),
             "task": cell(entry.task),
             "error": cell(entry.error, 160),
             "strategy": cell(entry.strategy, 100),
