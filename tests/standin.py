@@ -133,8 +133,11 @@ def polite(worker: Worker) -> None:
 
 
 def children(worker: Worker) -> None:
-    """Leaves a child in the group, one in a session of its own, and a daemon with output of its own."""
-    for session, output in ((False, None), (True, None), (True, subprocess.DEVNULL)):
+    """Leaves a child in the group and one in a session of its own.
+
+    Only the first has our stdout: the real program gives its own to none of the commands that it runs.
+    """
+    for session, output in ((False, None), (True, subprocess.DEVNULL)):
         subprocess.Popen(
             ["sleep", "600"], start_new_session=session, stdout=output, stderr=subprocess.DEVNULL
         )

@@ -177,6 +177,19 @@ def test_a_worker_that_ended_without_a_dispatcher_is_harvested(project: Project)
     assert sorted(line[:7] for line in project.noted("start")) == ["start A", "start C"]
 
 
+@pytest.mark.xfail(strict=True, reason="recover() does not tell adopt() that the status is written")
+def test_a_daemon_is_not_taken_for_its_worker_whose_pid_was_not_written(project: Project) -> None:
+    project.plan(shell("A", "setsid sleep 600 &", *HELD, timeout="5s"))
+    project.kill(begun(project))
+    project.go()
+    until(lambda: attempt_file(project, "A.1/status"), "the end of the worker")
+    (project.workspace / "attempts" / "A.1" / "pid").unlink()
+    assert project.run().status == 0
+    assert (project.outcomes("A"), project.living()) == (["success"], [])
+    assert len(project.noted("start")) == 1
+    assert project.events("AttemptFinished")[0]["seconds"] < 3
+
+
 def test_a_harvested_failure_counts_and_is_retried(project: Project) -> None:
     project.plan(shell("A", note("start A"), HOLD, "test -e again || { touch again; exit 7; }"))
     project.kill(begun(project))

@@ -58,6 +58,7 @@ class JournalFile(Protocol):
 class Renderer(Protocol):
     """What is needed of `edges.views.Views` while a run goes on."""
 
+    def preview(self, state: RunState) -> int: ...
     def refresh(self, state: RunState, now: datetime) -> None: ...
 
 
@@ -101,7 +102,9 @@ class Dispatcher:
         self._signals = 0
         self._signals_seen = 0
         self._orders_at = 0.0
-        self._views_at = 0.0
+        # Not at once: the first workers come before the first look at them.
+        self._views_at = clock() + VIEW_INTERVAL
+        self._viewed = -1
         self._plan_checks: list[verdict.Check] | None = None
         self._plan_check_until = 0.0
         self._exit: int | None = None
@@ -389,11 +392,14 @@ class Dispatcher:
         if self.each_turn:
             self.each_turn()
         now = self._clock()
-        if now < self._views_at:
+        if now < self._views_at or self._viewed == self.state.seq:
             return
         # A template of the user's own that is wrong is told of at the end: a view is not worth a run.
         with suppress(UsageError):
+            if self._viewed < 0:
+                self._views.preview(self.state)
             self._views.refresh(self.state, datetime.fromtimestamp(now, UTC))
+        self._viewed = self.state.seq
         self._views_at = now + max(VIEW_INTERVAL, (self._clock() - now) / VIEW_SHARE)
 
 

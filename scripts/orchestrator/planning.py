@@ -18,7 +18,7 @@ from orchestrator.core.plan import Plan, Task
 from orchestrator.core.scheduler import weights
 from orchestrator.core.state import RunState
 from orchestrator.core.text import duration, one_line
-from orchestrator.edges.views import Views, banner
+from orchestrator.edges.views import PREVIEWS, Views, banner
 from orchestrator.edges.workspace import Workspace, explained
 from orchestrator.errors import WorkspaceHeld
 
@@ -66,7 +66,7 @@ def _render(workspace: Workspace, state: RunState, views: Views) -> int:
     try:
         with runs.held(workspace), explained(f"cannot write to {workspace.root}"):
             views.refresh(state, datetime.now(UTC))
-            return views.preview(state, runs.PREVIEWS)
+            return views.preview(state, PREVIEWS)
     except WorkspaceHeld:
         click.echo("a dispatcher is at work here: its views were left alone", err=True)
         return 0
@@ -119,7 +119,7 @@ def _lines(
         if again:
             yield f"would run again, because they or their inputs changed: {_named(again)}"
     if left_out:
-        yield f"agent_tasks/ holds the first {runs.PREVIEWS} tasks; {left_out} more are rendered at their launch"
+        yield f"agent_tasks/ holds the first {PREVIEWS} tasks; {left_out} more are rendered at their launch"
     for warning in view.warnings:
         yield f"note: {warning}"
     yield f"views: {one_line(str(workspace.master_plan), 300)}"

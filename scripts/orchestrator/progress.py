@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
@@ -237,7 +238,7 @@ def status_lines(
     shown = state.tasks
     if len(shown) > most:
         order = {status: i for i, status in enumerate(_FIRST)}
-        shown = sorted(shown, key=lambda task: (order[task.status], task.index))[:most]
+        shown = nsmallest(most, shown, key=lambda task: (order[task.status], task.index))
     lines += [_row(task, ascii_only) for task in shown]
     if len(state.tasks) > most:
         lines.append(f"… and {len(state.tasks) - most} more; all of them: status --json")

@@ -101,8 +101,6 @@ def _run_held(
         if asked.options.retry_failed:
             run.retry_failed()
         run.views.rehearse(state)
-        if len(state.tasks) <= runs.PREVIEWS:
-            run.views.preview(state)
         if begun:
             begun(0, f"run {state.run} goes on as process {os.getpid()}; see: {progress.ours('status')}")
         status = _watched(run, asked)

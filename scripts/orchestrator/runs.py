@@ -35,10 +35,6 @@ from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageErro
 ARCHIVES_LEARNED_FROM = 3
 """How many earlier runs are read for durations: enough for a habit, little enough to read at every start."""
 
-PREVIEWS = 200
-"""Tasks of a plan whose agent files `run` renders before their launch; of a larger plan
-`plan` shows the first."""
-
 USUAL_PLACES = (
     "~/.local/bin/claude",
     "~/.claude/local/claude",
@@ -245,6 +241,8 @@ class Run:
         now = datetime.fromtimestamp(self.clock(), UTC)
         try:
             self.restore_results()
+            if not self.views.previewed:
+                self.views.preview(self.state)
             self.views.refresh(self.state, now)
             self.views.final(self.state, now)
         except UsageError as error:

@@ -33,8 +33,8 @@ class Attempt:
             self.pid_file,
         )  # fmt: skip
 
-    def adopt(self, table: Processes) -> bool:
-        return table.adopt(self.key, self.marker, self.stdout, self.pid_file)
+    def adopt(self, table: Processes, over: bool = False) -> bool:
+        return table.adopt(self.key, self.marker, self.stdout, self.pid_file, over=over)
 
     @property
     def pid(self) -> int:
@@ -181,6 +181,29 @@ def test_what_a_dead_worker_left_is_stopped_and_the_worker_not_adopted(
     assert processes.is_locked(attempt.stdout)
     assert not attempt.adopt(Processes(os.environ))
     assert not alive(child)
+
+
+def test_a_daemon_of_a_worker_that_is_over_is_not_adopted_in_its_place(
+    table: Processes, attempt: Attempt
+) -> None:
+    attempt.start(table, f"setsid sleep 600 & echo $! > {attempt.folder}/child; sleep 0.1; exit 0")
+    daemon = attempt.child()
+    os.waitpid(attempt.pid, 0)
+    os.unlink(attempt.pid_file)
+    assert processes.find_leader(attempt.marker) is not None
+    assert not attempt.adopt(Processes(os.environ), over=True)
+    assert not alive(daemon)
+
+
+def test_a_daemon_is_told_from_a_worker_by_an_older_child(table: Processes, attempt: Attempt) -> None:
+    attempt.start(
+        table, f"sleep 600 & setsid sleep 600 & echo $! > {attempt.folder}/child; sleep 0.1; exit 0"
+    )
+    daemon = attempt.child()
+    os.waitpid(attempt.pid, 0)
+    os.unlink(attempt.pid_file)
+    assert not attempt.adopt(Processes(os.environ))
+    assert not alive(daemon)
 
 
 def test_a_pid_that_was_given_away_again_is_left_alone(table: Processes, attempt: Attempt) -> None:

@@ -148,11 +148,11 @@ class FinishOutlined(_Event, frozen=True, tag="AttemptFinished"):
     attempt: int
     outcome: str
     reason: str = ""
-    seconds: float = 0.0
     cost_usd: float = 0.0
     until: datetime | None = None
     ordered: bool = False
     result = ""
+    seconds = 0.0
 
 
 _Others = (

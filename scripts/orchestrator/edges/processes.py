@@ -132,20 +132,23 @@ class Processes:
             write_pid(pid_file, pid, ticks)
         self._take(_Process(key, marker, pid, ticks, True, stdout))
 
-    def adopt(self, key: str, marker: str, stdout: str, pid_file: str) -> bool:
+    def adopt(self, key: str, marker: str, stdout: str, pid_file: str, *, over: bool = False) -> bool:
         """Take over an attempt of a dispatcher that is gone, if it still lives.
 
         Where only parts of its tree live, they are stopped here and now, for nobody can tell how it ended but
-        its files. Returns whether the attempt goes on.
+        its files. Returns whether the attempt goes on. `over`: its files already tell how it ended, so whoever
+        holds the lock is a child; where the pid was never written, nothing else tells a daemon from the worker.
         """
         if key in self._living:
             return True
         until = self._clock() + EXEC_RACE
-        while is_locked(stdout):
-            pid, ticks = read_pid(pid_file) or find_leader(marker) or (0, 0)
+        while not over and is_locked(stdout):
+            known = read_pid(pid_file)
+            pid, ticks = known or find_leader(marker) or (0, 0)
             if pid and start_ticks(pid) == ticks:
                 process = _Process(key, marker, pid, ticks, False, stdout)
-                write_pid(pid_file, pid, ticks)
+                if not known:
+                    write_pid(pid_file, pid, ticks)
                 if self._take(process):
                     return True
             if pid or self._clock() > until:
@@ -329,11 +332,19 @@ def start_ticks(pid: int) -> int | None:
     if not sys.platform.startswith("linux"):
         return _psutil_ticks(pid)
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rsplit(b")", 1)[1].split()
+        fields = _read(f"/proc/{pid}/stat").rsplit(b")", 1)[1].split()
     except (OSError, IndexError):
         return None
     return None if fields[0] in b"ZX" else int(fields[19])
+
+
+def _read(path: str) -> bytes:
+    """A small file of the kernel's, at half the cost of a file object: this is done at every launch."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, 4096)
+    finally:
+        os.close(descriptor)
 
 
 def lifetime(ticks: int) -> float:
@@ -429,10 +440,13 @@ def members(marker: str, known: Iterable[tuple[int, int]] = (), leader: int = 0)
 
 
 def find_leader(marker: str) -> tuple[int, int] | None:
-    """The oldest marked session leader: a worker whose pid was never written."""
-    leaders = [(e.ticks, pid) for pid, e in table().items() if e.marker == marker and e.session == pid]
-    ticks, pid = min(leaders, default=(0, 0))
-    return (pid, ticks) if pid else None
+    """A worker whose pid was never written: the oldest process of its attempt, and leader of a session.
+
+    None where the oldest leads no session: then the worker is dead, and a younger leader is a daemon of its own.
+    """
+    marked = [(entry.ticks, pid, entry.session) for pid, entry in table().items() if entry.marker == marker]
+    ticks, pid, session = min(marked, default=(0, 0, 0))
+    return (pid, ticks) if pid and pid == session else None
 
 
 def stop_now(marker: str) -> int:

@@ -63,14 +63,27 @@ def _whole(text: str) -> int:
 
 
 def lines(path: str) -> Iterator[bytes]:
-    """The lines of a file; a longer line than LONGEST_LINE comes in several."""
+    """The lines of a file that may be JSON objects; of a longer line than LONGEST_LINE the beginning.
+
+    A long line that cannot be one is passed over without being held: its middle must not be taken for a line.
+    """
     try:
         file = open(path, "rb")
     except FileNotFoundError:
         return
     with file:
-        while line := file.readline(LONGEST_LINE):
-            yield line
+        while line := file.readline(PIECE):
+            if len(line) < PIECE or line.endswith(b"\n"):
+                yield line
+                continue
+            promising = line.startswith(b'{"')
+            if promising:
+                line += file.readline(LONGEST_LINE)
+            last = line
+            while last and not last.endswith(b"\n"):
+                last = file.readline(PIECE)
+            if promising:
+                yield line
 
 
 def last_line(path: str) -> str:

@@ -39,6 +39,9 @@ REQUEST_CHARACTERS = 10_000
 
 BANNER_AGENTS = 20
 
+PREVIEWS = 200
+"""Agents' files that are written before their tasks are launched: more than anybody reads, in 30 ms."""
+
 # Stands for the text while the user's template around it is rendered; no fact contains a NUL as text.
 _TEXT = "\0text\0"
 
@@ -50,6 +53,7 @@ class Views:
         self._workspace = workspace
         self._history = history
         self._templates = Templates(workspace.templates)
+        self.previewed = False
 
     def prompt(self, plan: Plan, task: TaskState, needs: Sequence[Need]) -> str:
         """What a worker is given.
@@ -79,15 +83,20 @@ class Views:
             raise UsageError(f"{path}: must use {{{{ text }}}} exactly once, and as it is")
         return front + around[0], around[1]
 
-    def preview(self, state: RunState, most: int = 200) -> int:
-        """Write the files of tasks that have not started; returns how many beyond `most` were left out."""
+    def preview(self, state: RunState, most: int = PREVIEWS) -> int:
+        """Write the agents' files of the first `most` tasks; returns how many tasks there are beyond them.
+
+        The file of a worker that was launched holds what it was given, and stays as it is.
+        """
         assert state.plan is not None
-        unstarted = [task for task in state.tasks if not task.number]
-        for task in unstarted[:most]:
+        self.previewed = True
+        for task in state.tasks[:most]:
+            if task.number and task.task.cli != "shell":
+                continue
             needs = [self._need(state, need) for need in state.needs_of(task)]
             render = self.shell_card if task.task.cli == "shell" else self.prompt
             write_whole(self._workspace.agent_task(task.agent), render(state.plan, task, needs))
-        return max(len(unstarted) - most, 0)
+        return max(len(state.tasks) - most, 0)
 
     def rehearse(self, state: RunState) -> None:
         """Render what a run will render of the user's own templates, before it spends anything on them."""
