@@ -285,6 +285,9 @@ class NoViews:
     def __init__(self) -> None:
         self.refreshed = 0
 
+    def preview(self, state: RunState) -> int:
+        return 0
+
     def refresh(self, state: RunState, now: datetime) -> None:
         self.refreshed += 1
 

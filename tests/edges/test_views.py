@@ -269,13 +269,13 @@ def test_a_structured_answer_needs_no_report(workspace: Workspace) -> None:
     assert "## Report" not in Views(workspace, story.history).prompt(story.plan, story.state.tasks[0], ())
 
 
-def test_a_preview_shows_tasks_that_have_not_started_and_counts_the_others(workspace: Workspace) -> None:
+def test_a_preview_shows_the_first_tasks_but_not_what_a_worker_was_given(workspace: Workspace) -> None:
     story = Story(
         Task(id="A"), Task(id="B", needs=("A",)), Task(id="C", cli="shell", run="true"), Task(id="D")
     )
     story.start("A").end("A")
     put(workspace, story.state.tasks[0], "What A found.\n")
-    assert Views(workspace, story.history).preview(story.state, most=2) == 1
+    assert Views(workspace, story.history).preview(story.state, most=3) == 1
     written = sorted(path.name for path in (workspace.root / "agent_tasks").iterdir())
     assert written == ["agent-02.md", "agent-03.md"]
     assert "What A found." in workspace.agent_task(2).read_text(encoding="utf-8")
