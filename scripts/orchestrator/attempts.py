@@ -73,6 +73,7 @@ class Attempt:
         self.checking = False
         self.left = 0
         self.lasted: float | None = None
+        self.resumes = False
 
     def evidence(self) -> Evidence:
         """All that is known of it so far."""
@@ -251,6 +252,7 @@ class Attempts:
         if task.artifacts and self._seen_before(attempt) is None:
             seen = artifacts.look(self._state.project, task.artifacts)
             write_whole_bytes(f"{attempt.folder}/artifacts.json", artifacts.dump(task.artifacts, seen))
+        attempt.resumes = task.cli == "claude" and self._resumes(attempt.task)
         if task.cli == "shell":
             _write_new(f"{attempt.folder}/prompt.md", f"{task.run}\n".encode())
         else:
@@ -261,7 +263,7 @@ class Attempts:
     def _prompt(self, attempt: Attempt) -> str:
         plan = self._state.plan
         assert plan is not None
-        if self._resumes(attempt):
+        if attempt.resumes:
             return self._views.continuation(plan, attempt.task)
         return self._views.prompt(
             plan, attempt.task, [self.need(n) for n in self._state.needs_of(attempt.task)]
@@ -291,11 +293,9 @@ class Attempts:
             return task.session
         return claude.session_id(self._state.run, task.task.id, number)
 
-    def _resumes(self, attempt: Attempt) -> bool:
-        task = attempt.task
-        return task.session is not None and task.session != claude.session_id(
-            self._state.run, task.task.id, task.number
-        )
+    def _resumes(self, task: TaskState) -> bool:
+        own = claude.session_id(self._state.run, task.task.id, task.number)
+        return task.session is not None and task.session != own
 
     def _spawn(self, attempt: Attempt) -> None:
         task, folder = attempt.task.task, attempt.folder
@@ -309,7 +309,7 @@ class Attempts:
         else:
             last = 0 < attempt.task.used == task.attempts - 1
             argv = claude.command(
-                self._program, task, attempt.task.session or "", resume=self._resumes(attempt), last=last
+                self._program, task, attempt.task.session or "", resume=attempt.resumes, last=last
             )
             environment, stdin = dict(claude.ENVIRONMENT), prompt
         self._processes.start(

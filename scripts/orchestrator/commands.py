@@ -179,6 +179,7 @@ def plan_command(context: click.Context, plan: Path | None, as_json: bool, ascii
 @click.option("--allow-bypass", is_flag=True, help="Let the plan's bypassPermissions stand.")
 @click.option("--claude", "program", metavar="PATH", help="The claude program.")
 @json_option
+@ascii_option
 @click.pass_context
 def run(
     context: click.Context, /, plan: Path | None, dry_run: bool, detach: bool, watch: bool, **options: Any
@@ -186,9 +187,13 @@ def run(
     """Run PLAN (default: the workspace's plan.yaml), or take it up where it was left."""
     from orchestrator import running
 
-    as_json, program = options.pop("as_json"), options.pop("program")
+    as_json, ascii_only, program = (options.pop(name) for name in ("as_json", "ascii_only", "program"))
     asked = running.Asked(
-        plan=plan, options=running.Options(claude=program, **options), as_json=as_json, watch=watch
+        plan=plan,
+        options=running.Options(claude=program, **options),
+        as_json=as_json,
+        watch=watch,
+        ascii_only=ascii_only,
     )
     workspace = _workspace(context)
     if dry_run:
@@ -196,7 +201,7 @@ def run(
     if not detach:
         return running.run(workspace, asked, Path.cwd())
     status = running.detached(workspace, asked, Path.cwd())
-    return running.watch(workspace, ascii_only=False) if watch and not status else status
+    return running.watch(workspace, ascii_only) if watch and not status else status
 
 
 @orchestrate.command()
@@ -262,7 +267,8 @@ def status(context: click.Context, watch: bool, as_json: bool, ascii_only: bool)
     if watch and not as_json:
         from orchestrator import running
 
-        return running.watch(workspace, ascii_only)
+        running.watch(workspace, ascii_only)
+        return 0
     with explained(f"cannot read {workspace.journal}"):
         alive = journal.holder(workspace.lock_file)
         state = journal.look(workspace.journal)
@@ -299,7 +305,11 @@ def stop(context: click.Context, after_running: bool) -> int:
     from orchestrator import running
     from orchestrator.edges.inbox import Order
 
-    return running.order(_workspace(context), [Order("stop", after_running=after_running)], PATIENCE)
+    workspace = _workspace(context)
+    if not running.anything_runs(workspace):
+        click.echo("nothing is running")
+        return 0
+    return running.order(workspace, [Order("stop", after_running=after_running)], PATIENCE)
 
 
 @orchestrate.command()

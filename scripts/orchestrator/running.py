@@ -49,6 +49,7 @@ class Asked(Struct, frozen=True):
     options: Options = Options()
     as_json: bool = False
     watch: bool = False
+    ascii_only: bool = False
 
 
 def run(
@@ -160,7 +161,7 @@ def _watched(run: Run, asked: Asked) -> int:
         return run.go()
     from orchestrator.live import Live
 
-    with Live(run.state, run.workspace) as live:
+    with Live(run.state, run.workspace, ascii_only=asked.ascii_only) as live:
         run.dispatcher.each_turn = live.refresh
         return run.go()
 
@@ -186,6 +187,8 @@ def detached(workspace: Workspace, asked: Asked, here: Path) -> int:
     with explained(f"cannot write to {workspace.root}"):
         workspace.create()
     tell = runs.detach(workspace.dispatcher_log)
+    if isinstance(tell, int):
+        return tell
     try:
         run(workspace, asked, here, begun=tell)
     except OrchestratorError as error:
@@ -234,7 +237,7 @@ def _claude_or_name(options: Options) -> str:
 
 
 def watch(workspace: Workspace, ascii_only: bool) -> int:
-    """Show a run that another process dispatches until it has ended or its dispatcher is gone."""
+    """Show a run that another process dispatches until it has ended or its dispatcher is gone; how it ended."""
     from orchestrator.live import Live
 
     if not sys.stderr.isatty():
@@ -258,7 +261,11 @@ def _watch_plainly(workspace: Workspace) -> int:
     follower = Follower(workspace, tell)
     while follower.look() is not None and follower.state.finished is None:
         time.sleep(LOOK_FOR_ANSWER * 5)
-    return 0
+    return _status_of(follower.state)
+
+
+def _status_of(state: RunState) -> int:
+    return state.finished.exit if state.finished else 130
 
 
 def _say_watched(workspace: Workspace, state: RunState) -> int:
@@ -267,7 +274,7 @@ def _say_watched(workspace: Workspace, state: RunState) -> int:
         if state.run
         else progress.NOTHING_RUN.format(progress.ours("run"))
     )
-    return 0
+    return _status_of(state)
 
 
 def retriable(workspace: Workspace, names: Sequence[str], failed: bool) -> list[str]:
@@ -305,6 +312,13 @@ def cancellable(workspace: Workspace, names: Sequence[str]) -> None:
             problems.append(f"{name} cannot be cancelled: it is {task.mark}")
     if problems:
         raise UsageError("\n".join(problems))
+
+
+def anything_runs(workspace: Workspace) -> bool:
+    """Whether there is a dispatcher, or a worker that one left behind, to be stopped."""
+    if not workspace.journal.exists():
+        raise UsageError(progress.NOTHING_RUN.format(progress.ours("run")))
+    return journal.holder(workspace.lock_file) is not None or bool(journal.load(workspace.journal).running)
 
 
 def order(workspace: Workspace, orders: Sequence[Order], patience: float) -> int:

@@ -299,21 +299,22 @@ def unfinished(state: RunState) -> bool:
     return bool(state.tasks) and any(task.mark not in ENDED for task in state.tasks)
 
 
-def detach(log: Path) -> Callable[[int, str], None]:
+def detach(log: Path) -> Callable[[int, str], None] | int:
     """Go on in a process that no terminal, shell or caller can take down with it.
 
     In that process: returns a function to tell the caller how the start went (exit status, text), once. In the
-    calling one: waits for that, shows it, and exits.
+    calling one: waits for that, shows it, and returns the status.
     """
     reader, writer = os.pipe()
-    if os.fork():
+    child = os.fork()
+    if child:
         os.close(writer)
         with open(reader, encoding="utf-8") as told:
             status, _, text = told.read().partition(" ")
+        os.waitpid(child, 0)
         if text:
             print(text, file=sys.stdout if status == "0" else sys.stderr, flush=True)
-        # No cleaning up here: what is open belongs to the other process.
-        os._exit(int(status) if status else 5)
+        return int(status) if status else EnvironmentProblem.exit_code
     os.setsid()
     if os.fork():
         os._exit(0)

@@ -32,6 +32,8 @@ class Workspace:
         self.inbox = root / "inbox"
         self.archive = root / "archive"
         self.templates = root / "templates"
+        # Text for what is named at every launch: joining paths part by part is slow.
+        self._root = str(root)
         self._attempts = f"{root}/attempts"
 
     @classmethod
@@ -68,11 +70,11 @@ class Workspace:
 
     def agent_task(self, agent: int) -> Path:
         """The prompt of an agent, for people."""
-        return self.root / "agent_tasks" / f"agent-{agent:02d}.md"
+        return Path(f"{self._root}/agent_tasks/agent-{agent:02d}.md")
 
     def result(self, agent: int) -> Path:
         """The result of an agent's task."""
-        return self.root / "results" / f"agent-{agent:02d}-result.md"
+        return Path(f"{self._root}/results/agent-{agent:02d}-result.md")
 
     def attempt(self, task: str, number: int) -> str:
         """The folder of one attempt, as text: it is used for every file of every launch."""
