@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from project import Project
 
 
@@ -15,3 +16,8 @@ def project(tmp_path: Path) -> Iterator[Project]:
     found = Project(tmp_path)
     yield found
     found.clear()
+
+
+# Inputs are made more slowly on a busy machine; that says nothing about what is tested.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")

@@ -221,7 +221,7 @@ class FakeProcesses:
         self.commands[key], self.environments[key] = argv, environment
         self.most = max(self.most, len(self._living))
 
-    def adopt(self, key: str, marker: str, stdout: str, pid_file: str) -> bool:
+    def adopt(self, key: str, marker: str, stdout: str, pid_file: str, *, over: bool = False) -> bool:
         self._let_end()
         process = self._living.get(key)
         if process is None or process.over:

@@ -43,7 +43,7 @@ class ProcessTable(Protocol):
         self, key: str, marker: str, argv: tuple[str, ...], environment: dict[str, str], stdin: str, stdout: str,
         stderr: str, pid_file: str = "",
     ) -> None: ...  # fmt: skip
-    def adopt(self, key: str, marker: str, stdout: str, pid_file: str) -> bool: ...
+    def adopt(self, key: str, marker: str, stdout: str, pid_file: str, *, over: bool = False) -> bool: ...
     def age(self, key: str) -> float: ...
     def stop(self, key: str, how: How) -> None: ...
     def wait(self, timeout: float | None) -> list[Ended]: ...
@@ -74,6 +74,17 @@ class Attempt:
         self.left = 0
         self.lasted: float | None = None
         self.resumes = False
+        self.launched = True
+
+    @property
+    def undecided(self) -> bool:
+        """Whether its work is done, and only its checks were interrupted: the next run can make them again."""
+        return self.checking and self.stopped == "interrupted"
+
+    @property
+    def blameless(self) -> bool:
+        """Whether it ended through nothing that it did: somebody stopped it, or it was never launched."""
+        return self.stopped in ("interrupted", "cancelled") or not self.launched
 
     def evidence(self) -> Evidence:
         """All that is known of it so far."""
@@ -128,13 +139,17 @@ class Attempts:
 
     def recover(self, task: TaskState) -> Attempt | None:
         """Take over an attempt of a dispatcher that is gone; returned with its evidence if it is over."""
+        if any(attempt.task is task for attempt in self.running.values()):
+            return None
         attempt = self._new(task, self._clock())
         folder = attempt.folder
-        if self._processes.adopt(attempt.key, attempt.marker, f"{folder}/stdout", f"{folder}/pid"):
+        over = task.task.cli == "shell" and shell.exit_status(_read(f"{folder}/status") or b"") is not None
+        if self._processes.adopt(attempt.key, attempt.marker, f"{folder}/stdout", f"{folder}/pid", over=over):
             attempt.began -= self._processes.age(attempt.key)
             self.running[attempt.process] = attempt
             return None
         attempt.lasted = _lasted(folder)
+        attempt.launched = os.path.exists(f"{folder}/stdout")
         self._gather(attempt, None)
         return attempt if not self.check(attempt) else None
 

@@ -101,7 +101,7 @@ plan_argument = click.argument("plan", required=False, type=click.Path(path_type
 @click.pass_context
 def init(context: click.Context, request: str | None, master: Path | None, new: bool) -> int:
     """Make the workspace and a commented plan.yaml for REQUEST."""
-    from orchestrator import runs
+    from orchestrator import running, runs
     from orchestrator.edges.masterplan import plan_from_master, starter_plan
     from orchestrator.edges.planfile import read_text
     from orchestrator.edges.workspace import write_whole
@@ -118,7 +118,7 @@ def init(context: click.Context, request: str | None, master: Path | None, new: 
             )
             raise UsageError(f"{what}; `init --new` archives it and begins anew")
         if state.run or workspace.plan_file.exists():
-            click.echo(f"archived to {workspace.archive_run(state.run)}", err=True)
+            running.put_away(workspace, state)
         write_whole(workspace.plan_file, text)
     click.echo(str(workspace.plan_file))
     click.echo("Fill in the tasks, then: orchestrate plan", err=True)

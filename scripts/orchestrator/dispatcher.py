@@ -31,7 +31,7 @@ from orchestrator.core.state import RunState, TaskState, changes_work
 from orchestrator.core.verdict import Said
 from orchestrator.edges import artifacts, inbox, results
 from orchestrator.edges.inbox import Order
-from orchestrator.edges.processes import Ended
+from orchestrator.edges.processes import Ended, How
 from orchestrator.edges.workspace import Workspace
 from orchestrator.errors import ImpossibleEvent, UsageError
 
@@ -47,6 +47,8 @@ PLAN_CHECK_SECONDS = 1800.0
 
 INTERRUPT, INTERRUPTED = "interrupted", 130
 """Why a run ended that a person stopped, and its exit status."""
+
+LIMIT_REACHED = 4
 
 
 class JournalFile(Protocol):
@@ -107,6 +109,7 @@ class Dispatcher:
         self._viewed = -1
         self._plan_checks: list[verdict.Check] | None = None
         self._plan_check_until = 0.0
+        self._plan_check_stopped = False
         self._exit: int | None = None
         self.each_turn: Callable[[], None] | None = None
 
@@ -189,6 +192,10 @@ class Dispatcher:
         if self._plan_checks is not None:
             return
         assert self._scheduler is not None
+        if self._closing and self.state.running and not self._attempts.running:
+            # Work whose checks were interrupted: how it ended is for the next run to find out.
+            self._exit = INTERRUPTED if self._stopping == INTERRUPT else LIMIT_REACHED
+            return
         actions = self._scheduler.decide(self._clock(), closing=self._closing)
         for action in actions:
             match action:
@@ -240,6 +247,8 @@ class Dispatcher:
 
     def _land(self, attempt: Attempt) -> None:
         """Judge an attempt whose evidence is complete; its result is on disk before its end is recorded."""
+        if attempt.undecided and self._closing:
+            return
         task = attempt.task
         ruling = verdict.judge(task.task, attempt.evidence())
         text = self._attempts.result_text(task, attempt.said)
@@ -263,7 +272,7 @@ class Dispatcher:
             session=said.session or task.session,
             artifacts=artifacts.matching(self.state.project, task.task.artifacts),
             until=said.until if ruling.outcome == "usage limited" else None,
-            ordered=attempt.stopped in ("interrupted", "cancelled"),
+            ordered=attempt.blameless,
         )
         self.record(event)
         if task.mark or task.kept:
@@ -281,11 +290,12 @@ class Dispatcher:
     def _heed_signals(self) -> None:
         if self._signals == self._signals_seen:
             return
-        again = self._signals_seen > 0 or self._signals > 1
-        self._signals_seen = self._signals
-        if again:
+        if not self._signals_seen:
+            self._stop_all(INTERRUPT)
+        if self._signals > 1:
             self._attempts.kill()
-        self._stop_all(INTERRUPT)
+            self._stop_plan_check("kill")
+        self._signals_seen = self._signals
 
     def _stop_all(self, reason: str) -> None:
         """Launch nothing more and stop what runs; each is recorded as interrupted and can go on later."""
@@ -364,6 +374,7 @@ class Dispatcher:
             self.record(PlanVerified(**self.stamp(), passed=proof is None, reason=reason))
             self._plan_checks = None
             return
+        self._plan_check_stopped = False
         self._plan_check_until = self._clock() + PLAN_CHECK_SECONDS
         key = f"{_PLAN}{done + 1}"
         self._attempts.run_check(key, f"{self.state.run}/plan", commands[done], self._plan_output(done + 1))
@@ -381,9 +392,11 @@ class Dispatcher:
         self._plan_checks.append(verdict.Check(command, None if overdue else ended.exit, output))
         self._next_plan_check()
 
-    def _stop_plan_check(self) -> None:
-        if self._plan_checks is not None:
-            self._processes.stop(f"{_PLAN}{len(self._plan_checks) + 1}", "terminate")
+    def _stop_plan_check(self, how: How = "terminate") -> None:
+        if self._plan_checks is None or (self._plan_check_stopped and how != "kill"):
+            return
+        self._plan_check_stopped = True
+        self._processes.stop(f"{_PLAN}{len(self._plan_checks) + 1}", how)
 
     def _plan_output(self, number: int) -> str:
         return f"{self._workspace.root}/attempts/plan-verify-{number}.out"

@@ -91,7 +91,7 @@ def _run_held(
             f"no plan: write {workspace.plan_file} (`{progress.ours('init REQUEST')}` begins one)"
         )
     if not asked.options.retry_failed and state.plan == plan and runs.nothing_left(state):
-        return _say_nothing_left(workspace, state, begun)
+        return _say_nothing_left(workspace, state, history, begun)
     options = _with_claude(asked.options, plan, state)
     _copy_plan(workspace, asked.plan)
     run = Run(workspace, state, history, options, listeners=_listeners(asked, state))
@@ -116,11 +116,10 @@ def _open(workspace: Workspace, asked: Asked, plan: Plan | None) -> tuple[RunSta
         if plan is None:
             raise UsageError("`run --new` needs a plan: name its file")
         try:
-            name = journal.load(workspace.journal).run
+            put_away(workspace, journal.load(workspace.journal))
         except OrchestratorError:
             # A journal that cannot be read is what --new is the way out of.
-            name = "unreadable"
-        click.echo(f"archived to {workspace.archive_run(name)}", err=True)
+            click.echo(f"archived to {workspace.archive_run('unreadable')}", err=True)
     state, history = runs.load(workspace)
     if not state.run and workspace.has_attempts():
         # Evidence of a run whose journal is gone: it must not be taken for that of the run that begins now.
@@ -128,6 +127,13 @@ def _open(workspace: Workspace, asked: Asked, plan: Plan | None) -> tuple[RunSta
     if plan is not None:
         runs.refuse_stranger(state, plan, str(asked.plan or workspace.plan_file))
     return state, history
+
+
+def put_away(workspace: Workspace, state: RunState) -> None:
+    """Archive a run; workers of it that live would go on unseen, so they are stopped."""
+    if state.run:
+        runs.sweep(state)
+    click.echo(f"archived to {workspace.archive_run(state.run)}", err=True)
 
 
 def _with_claude(options: Options, plan: Plan, state: RunState) -> Options:
@@ -166,9 +172,17 @@ def _watched(run: Run, asked: Asked) -> int:
         return run.go()
 
 
-def _say_nothing_left(workspace: Workspace, state: RunState, begun: Callable[[int, str], None] | None) -> int:
-    assert state.finished is not None
-    status = state.finished.exit if state.finished.exit != 130 else 1
+def _say_nothing_left(
+    workspace: Workspace, state: RunState, history: History, begun: Callable[[int, str], None] | None
+) -> int:
+    """Tell how the run ended, and do what a dispatcher that was killed at its very end did not get to do."""
+    runs.sweep(state)
+    run = Run(workspace, state, history, Options())
+    run.write_views()
+    run.close()
+    status = _status_of(state)
+    if status == 130:
+        status = 0 if state.tally["completed"] == len(state.tasks) else 3 if state.tally["blocked"] else 1
     lines = [f"nothing to do: run {state.run} has ended", *progress.ending(state, workspace)]
     if begun:
         begun(status, "\n".join(lines))
@@ -347,7 +361,10 @@ def _carry_out(workspace: Workspace) -> bool:
             state, history = runs.load(workspace)
             run = Run(workspace, state, history, Options())
             try:
+                stop = any(order.order == "stop" for order in inbox.orders(workspace.inbox))
                 run.dispatcher.steer()
+                if stop:
+                    runs.sweep(state)
                 run.write_views()
             finally:
                 run.close()

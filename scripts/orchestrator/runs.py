@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -156,6 +156,15 @@ def new_run_id(now: datetime) -> str:
     return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
+def sweep(state: RunState) -> None:
+    """Stop what workers of a run left behind out of sight: daemons that took no output file with them."""
+    from orchestrator.edges.processes import stop_now, table
+
+    mine = f"{state.run}/"
+    for marker in {entry.marker for entry in table().values() if entry.marker.startswith(mine)}:
+        stop_now(marker)
+
+
 class Run:
     """A run opened for writing, by whoever holds the workspace."""
 
@@ -224,17 +233,9 @@ class Run:
         self.processes.watch(reader)
         with _heeding(self.dispatcher.interrupt, reader, writer):
             status = self.dispatcher.run()
-        self.sweep()
+            sweep(self.state)
         self.write_views()
         return status
-
-    def sweep(self) -> None:
-        """Stop what workers left behind out of sight: daemons that took no output file with them."""
-        from orchestrator.edges.processes import stop_now, table
-
-        mine = f"{self.state.run}/"
-        for marker in {entry.marker for entry in table().values() if entry.marker.startswith(mine)}:
-            stop_now(marker)
 
     def write_views(self) -> None:
         """Every view as it stands at the end."""
@@ -268,9 +269,6 @@ def _heeding(interrupt: Callable[[], None], reader: int, writer: int) -> Iterato
     """Signals that ask for an end wake the loop. Set explicitly: a background shell hands SIGINT down ignored."""
 
     def handle(_number: int, _frame: Any) -> None:
-        # Emptied here, or the loop would wake for the same signal for ever.
-        with suppress(BlockingIOError):
-            os.read(reader, 4096)
         interrupt()
 
     before = {

@@ -82,7 +82,7 @@ class AttemptFinished(_Event, frozen=True):
     until: datetime | None = None
     """When a usage limit resets."""
     ordered: bool = False
-    """Interrupted because somebody said so, not because something broke."""
+    """Interrupted through nothing that it did: somebody said so, or it was never launched."""
 
 
 class TaskBlocked(_Event, frozen=True):
