@@ -295,7 +295,7 @@ KINDS = {
     "2": Kind(kill_all, "kill -9 of dispatcher and workers", 0.5),
     "3a": Kind(kill_worker, "kill -9 of one worker", 0.2),
     "3b": Kind(signal_dispatcher, "SIGINT once, twice, SIGTERM, SIGHUP", 0.2),
-    "4a": Kind(truncate_journal, "journal cut at every byte", 0.0, (3, 4), forks=True),
+    "4a": Kind(truncate_journal, "journal cut at every byte", 0.0, (2, 2), forks=True),
     "4b": Kind(break_journal, "journal with one broken line", 0.0, (3, 4), forks=True),
 }
 

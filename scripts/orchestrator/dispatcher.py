@@ -11,7 +11,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from orchestrator.attempts import CHECK_OUTPUT, Attempt, Attempts, ProcessTable
+from orchestrator import planchecks
+from orchestrator.attempts import Attempt, Attempts, ProcessTable
 from orchestrator.core import verdict
 from orchestrator.core.events import (
     AttemptFinished,
@@ -31,9 +32,10 @@ from orchestrator.core.state import RunState, TaskState, changes_work
 from orchestrator.core.verdict import Said
 from orchestrator.edges import artifacts, inbox, results
 from orchestrator.edges.inbox import Order
-from orchestrator.edges.processes import Ended, How
+from orchestrator.edges.processes import Ended
 from orchestrator.edges.workspace import Workspace
 from orchestrator.errors import ImpossibleEvent, UsageError
+from orchestrator.planchecks import PlanChecks
 
 LOOK_FOR_ORDERS = 0.5
 """Seconds between two looks at the inbox and at silent workers: two wake-ups a second cost next to nothing."""
@@ -41,9 +43,6 @@ LOOK_FOR_ORDERS = 0.5
 VIEW_INTERVAL = 0.5
 VIEW_SHARE = 0.05
 """Views are refreshed at most twice a second and for at most a twentieth of the time."""
-
-PLAN_CHECK_SECONDS = 1800.0
-"""What one command of the plan's own `verify` may take: the default timeout of a task."""
 
 INTERRUPT, INTERRUPTED = "interrupted", 130
 """Why a run ended that a person stopped, and its exit status."""
@@ -107,9 +106,7 @@ class Dispatcher:
         # Not at once: the first workers come before the first look at them.
         self._views_at = clock() + VIEW_INTERVAL
         self._viewed = -1
-        self._plan_checks: list[verdict.Check] | None = None
-        self._plan_check_until = 0.0
-        self._plan_check_stopped = False
+        self._plan_checks = PlanChecks(state, workspace, processes, attempts, clock)
         self._exit: int | None = None
         self.each_turn: Callable[[], None] | None = None
 
@@ -189,7 +186,7 @@ class Dispatcher:
         self._put_away_orders()
 
     def _decide(self) -> None:
-        if self._plan_checks is not None:
+        if self._plan_checks.under_way:
             return
         assert self._scheduler is not None
         if self._closing and self.state.running and not self._attempts.running:
@@ -206,7 +203,7 @@ class Dispatcher:
                 case Stop(reason=reason):
                     self._stop_all(reason)
                 case Verify():
-                    self._verify_plan()
+                    self._plan_checks.begin()
                 case Finish(exit=status, reason=reason):
                     self._finish(status, reason)
         if any(isinstance(action, Skip) for action in actions):
@@ -229,16 +226,16 @@ class Dispatcher:
 
     def _wait(self) -> None:
         for ended in self._processes.wait(self._patience()):
-            if ended.key.startswith(_PLAN):
+            if ended.key.startswith(planchecks.PREFIX):
                 self._note_plan_check(ended)
             elif over := self._attempts.ended(ended):
                 self._land(over)
         self._attempts.watch()
-        if self._plan_checks is not None and self._clock() > self._plan_check_until:
-            self._stop_plan_check()
+        self._plan_checks.watch()
 
     def _patience(self) -> float | None:
-        if self._unwritten or (self._plan_checks is None and (self.state.opened or self.state.doomed)):
+        news = self.state.opened or self.state.doomed
+        if self._unwritten or (news and not self._plan_checks.under_way):
             return 0.0
         assert self._scheduler is not None
         now = self._clock()
@@ -294,7 +291,7 @@ class Dispatcher:
             self._stop_all(INTERRUPT)
         if self._signals > 1:
             self._attempts.kill()
-            self._stop_plan_check("kill")
+            self._plan_checks.stop("kill")
         self._signals_seen = self._signals
 
     def _stop_all(self, reason: str) -> None:
@@ -305,7 +302,7 @@ class Dispatcher:
         for attempt in self._attempts.running.values():
             if not attempt.stopped:
                 self._attempts.stop(attempt, "interrupted")
-        self._stop_plan_check()
+        self._plan_checks.stop()
 
     def _take_orders(self) -> None:
         now = self._clock()
@@ -343,7 +340,7 @@ class Dispatcher:
     def _obey_about_task(self, order: Order) -> bool:
         if order.order == "retry":
             self.record(TaskRetried(**self.stamp(), task=order.task, order=order.name))
-            self._stop_plan_check()
+            self._plan_checks.stop()
             return True
         for attempt in self._attempts.running.values():
             if attempt.task.task.id == order.task:
@@ -360,46 +357,12 @@ class Dispatcher:
         self.record(RunFinished(**self.stamp(), exit=status, reason=reason))
         self._exit = status
 
-    def _verify_plan(self) -> None:
-        self._plan_checks = []
-        self._next_plan_check()
-
-    def _next_plan_check(self) -> None:
-        assert self._plan_checks is not None
-        assert self.state.plan is not None
-        done, commands = len(self._plan_checks), self.state.plan.verify
-        if done == len(commands):
-            proof = verdict.proof(verdict.Evidence(verdict.Ending(0), checks=tuple(self._plan_checks)))
-            reason = proof.reason if proof else ""
-            self.record(PlanVerified(**self.stamp(), passed=proof is None, reason=reason))
-            self._plan_checks = None
-            return
-        self._plan_check_stopped = False
-        self._plan_check_until = self._clock() + PLAN_CHECK_SECONDS
-        key = f"{_PLAN}{done + 1}"
-        self._attempts.run_check(key, f"{self.state.run}/plan", commands[done], self._plan_output(done + 1))
-
     def _note_plan_check(self, ended: Ended) -> None:
-        assert self._plan_checks is not None
-        assert self.state.plan is not None
-        done = len(self._plan_checks)
         if self._stopping or self.state.tally["completed"] < len(self.state.tasks):
-            self._plan_checks = None
-            return
-        overdue = self._clock() > self._plan_check_until
-        output = results.tail(self._plan_output(done + 1), CHECK_OUTPUT)
-        command = self.state.plan.verify[done]
-        self._plan_checks.append(verdict.Check(command, None if overdue else ended.exit, output))
-        self._next_plan_check()
-
-    def _stop_plan_check(self, how: How = "terminate") -> None:
-        if self._plan_checks is None or (self._plan_check_stopped and how != "kill"):
-            return
-        self._plan_check_stopped = True
-        self._processes.stop(f"{_PLAN}{len(self._plan_checks) + 1}", how)
-
-    def _plan_output(self, number: int) -> str:
-        return f"{self._workspace.root}/attempts/plan-verify-{number}.out"
+            self._plan_checks.abandon()
+        elif evidence := self._plan_checks.note(ended):
+            holds, reason = planchecks.passed(evidence)
+            self.record(PlanVerified(**self.stamp(), passed=holds, reason=reason))
 
     def _refresh(self) -> None:
         if self.each_turn:
@@ -414,9 +377,6 @@ class Dispatcher:
             self._views.refresh(self.state, datetime.fromtimestamp(now, UTC))
         self._viewed = self.state.seq
         self._views_at = now + max(VIEW_INTERVAL, (self._clock() - now) / VIEW_SHARE)
-
-
-_PLAN = "/plan-"
 
 
 def _reason(reason: str, left: int) -> str:
