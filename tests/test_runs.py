@@ -503,13 +503,13 @@ def test_a_disk_filled_by_a_worker_ends_the_run_clearly_and_the_next_one_goes_on
     )
     script = """
     ORCHESTRATE run plan.yaml; echo "first $?"
-    for again in 1; do ORCHESTRATE run; echo "again $?"; done
+    for again in 1 2 3 4; do ORCHESTRATE run; echo "again $?"; done
     rm fill; ORCHESTRATE run; echo "last $?"
     grep -c 'from B' .orchestrator/final_output.md
     """
     done = in_namespace(project, script, "1m")
     assert "first 5\n" in done.stdout
-    assert "again 5\n" in done.stdout
+    assert done.stdout.count("again 5\n") == 4
     assert "last 0\n" in done.stdout
     assert "free some space" in done.stderr
     assert project.noted("start A") == ["start A"]

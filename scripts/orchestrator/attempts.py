@@ -347,7 +347,7 @@ class Attempts:
         else:
             attempt.said = claude.read(results.lines(f"{folder}/stdout"))
         attempt.ending = Ending(exit_status, attempt.stopped)
-        if exit_status != 0 or attempt.said is not None:
+        if exit_status != 0 or (attempt.said is not None and (attempt.said.is_error or not attempt.said.ended)):
             attempt.complaint = results.last_line(f"{folder}/stderr")
         if task.artifacts and verdict.worth_checking(task, attempt.evidence()):
             before = self._seen_before(attempt) or {}

@@ -8,6 +8,8 @@ from datetime import datetime
 from json import JSONEncoder
 from math import isfinite
 
+import msgspec
+
 KEYS = (
     "task",
     "agent",
@@ -51,7 +53,11 @@ def scalar(value: object) -> str:
     if isinstance(value, float):
         # YAML 1.1 wants a point in a number with an exponent.
         return _BARE_EXPONENT.sub(r"\1.0e", repr(value)) if isfinite(value) else "null"
-    text = _encode(value)
+    try:
+        text = msgspec.json.encode(value).decode()
+    except (TypeError, ValueError):
+        # Half a surrogate, say, which JSON can hold and msgspec does not write.
+        text = _encode(value)
     return (
         text
         if text.isascii() and "\x7f" not in text
