@@ -120,12 +120,15 @@ class Attempts:
         """
         attempt = self._new(task, self._clock())
         try:
+            given = self._given(attempt)
+            if os.path.isdir(attempt.folder):
+                # The journal lost its last lines, but the attempt was made. If it was given the same, its evidence
+                # is worth more than another attempt.
+                if _read(f"{attempt.folder}/prompt.md") == given:
+                    return self.recover(task)
+                self._workspace.set_aside(attempt.folder)
             os.mkdir(attempt.folder, 0o700)
-        except FileExistsError:
-            # The journal lost its last lines, but the attempt was made: its evidence is worth more than another.
-            return self.recover(task)
-        try:
-            self._prepare(attempt)
+            self._prepare(attempt, given)
             self._spawn(attempt)
         except OSError as error:
             if error.errno in HOPELESS:
@@ -259,20 +262,24 @@ class Attempts:
         marker = f"{self._state.run}/{task.task.id}.{task.number}"
         return Attempt(task, marker, self._workspace.attempt(task.task.id, task.number), began)
 
-    def _prepare(self, attempt: Attempt) -> None:
+    def _given(self, attempt: Attempt) -> bytes:
+        """What the worker of an attempt reads: its prompt, or its commands."""
         task = attempt.task.task
         for need in self._state.needs_of(attempt.task):
             if not self._workspace.result(need.agent).exists():
                 self.restore(need)
+        if task.cli == "shell":
+            return f"{task.run}\n".encode()
+        attempt.resumes = self._resumes(attempt.task)
+        return self._prompt(attempt).encode("utf-8", "replace")
+
+    def _prepare(self, attempt: Attempt, given: bytes) -> None:
+        task = attempt.task.task
         if task.artifacts and self._seen_before(attempt) is None:
             seen = artifacts.look(self._state.project, task.artifacts)
             write_whole_bytes(f"{attempt.folder}/artifacts.json", artifacts.dump(task.artifacts, seen))
-        attempt.resumes = task.cli == "claude" and self._resumes(attempt.task)
-        if task.cli == "shell":
-            _write_new(f"{attempt.folder}/prompt.md", f"{task.run}\n".encode())
-        else:
-            prompt = self._prompt(attempt).encode("utf-8", "replace")
-            _write_new(f"{attempt.folder}/prompt.md", prompt)
+        _write_new(f"{attempt.folder}/prompt.md", given)
+        if task.cli != "shell":
             show_same(f"{attempt.folder}/prompt.md", str(self._workspace.agent_task(attempt.task.agent)))
 
     def _prompt(self, attempt: Attempt) -> str:
@@ -347,7 +354,9 @@ class Attempts:
         else:
             attempt.said = claude.read(results.lines(f"{folder}/stdout"))
         attempt.ending = Ending(exit_status, attempt.stopped)
-        if exit_status != 0 or (attempt.said is not None and (attempt.said.is_error or not attempt.said.ended)):
+        if exit_status != 0 or (
+            attempt.said is not None and (attempt.said.is_error or not attempt.said.ended)
+        ):
             attempt.complaint = results.last_line(f"{folder}/stderr")
         if task.artifacts and verdict.worth_checking(task, attempt.evidence()):
             before = self._seen_before(attempt) or {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterable
@@ -51,10 +50,6 @@ def main() -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # The reader of our output has gone; what was asked for may well have been done.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
         problem = EnvironmentProblem(f"{what}{error.strerror or error}; nothing that was recorded is lost")

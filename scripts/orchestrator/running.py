@@ -121,7 +121,7 @@ def _open(workspace: Workspace, asked: Asked, plan: Plan | None) -> tuple[RunSta
             # A journal that cannot be read is what --new is the way out of.
             click.echo(f"archived to {workspace.archive_run('unreadable')}", err=True)
     state, history = runs.load(workspace)
-    if not state.run and workspace.has_attempts():
+    if not state.run and workspace.has_attempts() and not workspace.lost_run():
         # Evidence of a run whose journal is gone: it must not be taken for that of the run that begins now.
         click.echo(f"archived to {workspace.archive_run('')}: attempts without a journal", err=True)
     if plan is not None:

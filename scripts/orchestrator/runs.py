@@ -207,7 +207,8 @@ class Run:
         if self.state.run:
             self.dispatcher.record(RunResumed(**stamp))
         else:
-            run = new_run_id(datetime.fromtimestamp(self.clock(), UTC))
+            run = self.workspace.lost_run() or new_run_id(datetime.fromtimestamp(self.clock(), UTC))
+            self.workspace.note_run(run)
             self.dispatcher.record(RunStarted(**stamp, run=run, project=str(project)))
         self.dispatcher.commit()
 

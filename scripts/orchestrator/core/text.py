@@ -10,14 +10,16 @@ import re
 # ECMA-48 control sequences (colours, cursor), operating system commands (titles, links), then single ones.
 # An unended command takes its line with it, not the rest of the text.
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|\x1b[@-_]?")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# As many as follow each other: a file of nothing else is cleaned as fast as one of words.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
 # The program is written in JavaScript, where U+FEFF is white space too.
 _EXPANDED = re.compile(r"\A[\s\ufeff]*/(?=\S)|(?<![^\s\ufeff])@(?=\S)")
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#&])")
 
 
 def clean(text: str) -> str:
-    """`text` without terminal escapes; other control and direction characters become U+FFFD."""
+    """`text` without terminal escapes; other control and direction characters become U+FFFD,
+    one for as many as follow each other."""
     if text.isprintable():
         return text
     text = text.replace("\r\n", "\n")

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageError
@@ -82,7 +83,24 @@ class Workspace:
 
     def has_attempts(self) -> bool:
         """Whether any attempt was ever made here since the last archiving."""
-        return any(os.scandir(self._attempts)) if os.path.isdir(self._attempts) else False
+        return os.path.isdir(self._attempts) and any(entry.is_dir() for entry in os.scandir(self._attempts))
+
+    def set_aside(self, attempt: str) -> None:
+        """Give the folder of an attempt that is not this plan's another name."""
+        number = next(number for number in count(1) if not os.path.exists(f"{attempt}.old-{number}"))
+        os.rename(attempt, f"{attempt}.old-{number}")
+
+    def note_run(self, run: str) -> None:
+        """Keep the run's id beside its attempts, in case the journal loses it."""
+        write_whole_bytes(f"{self._attempts}/run-id", f"{run}\n".encode(), durable=True)
+
+    def lost_run(self) -> str:
+        """The run whose attempts are here while the journal was cut off before its first event; else nothing.
+
+        A journal that is not there at all was removed by somebody, who wants no more of it.
+        """
+        path = Path(f"{self._attempts}/run-id")
+        return path.read_text(encoding="ascii").strip() if self.journal.exists() and path.exists() else ""
 
     def archive_run(self, run: str) -> Path:
         """Move all that belongs to `run` to `archive/RUN-ID/`, the plan as a copy; returns that folder."""
