@@ -158,13 +158,9 @@ def _journal(trial: Trial) -> str:
 
 
 def truncate_journal(trial: Trial) -> int:
-    """Kind 4a: the journal of a finished run, cut at every byte, resumes and repeats nothing.
-
-    Without its first event nobody can tell whose the attempts are, so the cuts begin behind that.
-    """
+    """Kind 4a: the journal of a finished run, cut at every byte, resumes and repeats nothing."""
     whole, kept, ledger = _finished_run(trial)
-    first = whole.index(b"\n", whole.index(b"\n") + 1) + 1
-    for size in range(first, len(whole) + 1):
+    for size in range(len(whole) + 1):
         _restore(trial, kept)
         (trial.workspace / "journal.jsonl").write_bytes(whole[:size])
         status, output = _fork(trial, "run", "plan.yaml")
@@ -174,7 +170,7 @@ def truncate_journal(trial: Trial) -> int:
             check_end_quickly(trial, status, output)
         except Fault as fault:
             raise Fault(f"cut after {size} of {len(whole)} bytes: {fault}") from None
-    return len(whole) + 1 - first
+    return len(whole) + 1
 
 
 def check_end_quickly(trial: Trial, status: int, output: str) -> None:
