@@ -158,7 +158,7 @@ def new_run_id(now: datetime) -> str:
 
 def sweep(state: RunState) -> None:
     """Stop what workers of a run left behind out of sight: daemons that took no output file with them."""
-    from orchestrator.edges.processes import stop_now, table
+    from orchestrator.edges.processtree import stop_now, table
 
     mine = f"{state.run}/"
     for marker in {entry.marker for entry in table().values() if entry.marker.startswith(mine)}:

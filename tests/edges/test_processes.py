@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from project import alive, until
 
-from orchestrator.edges import processes
+from orchestrator.edges import processes, processtree
 from orchestrator.edges.processes import Ended, Processes
 
 pytestmark = pytest.mark.xdist_group("processes")
@@ -58,7 +58,7 @@ class Attempt:
 def attempt(tmp_path: Path) -> Iterator[Attempt]:
     found = Attempt(tmp_path)
     yield found
-    processes.stop_now(found.marker)
+    processtree.stop_now(found.marker)
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_a_daemon_of_a_worker_that_is_over_is_not_adopted_in_its_place(
     daemon = attempt.child()
     os.waitpid(attempt.pid, 0)
     os.unlink(attempt.pid_file)
-    assert processes.find_leader(attempt.marker) is not None
+    assert processtree.find_leader(attempt.marker) is not None
     assert not attempt.adopt(Processes(os.environ), over=True)
     assert not alive(daemon)
 
