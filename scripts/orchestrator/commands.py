@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +14,6 @@ from orchestrator import __version__
 from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.core.state import RunState
     from orchestrator.edges.workspace import Workspace
 
 EXIT_CODES = """\b
@@ -30,7 +28,6 @@ Exit codes:
   75   still running when `wait` timed out
   130  interrupted
 """
-STILL_RUNNING = 75
 PATIENCE = 10.0
 """Seconds that `stop`, `retry` and `cancel` wait for a living dispatcher to take the order."""
 
@@ -205,46 +202,9 @@ def run(
 @click.pass_context
 def wait(context: click.Context, timeout: str | None, as_json: bool) -> int:
     """Wait until the run has ended or needs a person; its exit code."""
-    from orchestrator.following import LOOK, Follower
+    from orchestrator import following
 
-    workspace = _workspace(context)
-    until = None if timeout is None else time.monotonic() + _seconds(timeout)
-    follower = Follower(workspace)
-    while True:
-        alive = follower.look()
-        state = follower.state
-        status = _waited(state, alive)
-        if status is None and until is not None and time.monotonic() >= until:
-            status = STILL_RUNNING
-        if status is not None:
-            _report_wait(workspace, state, alive, status, as_json)
-            return status
-        time.sleep(LOOK)
-
-
-def _waited(state: RunState, alive: int | None) -> int | None:
-    if state.finished is not None:
-        return state.finished.exit
-    if alive is None:
-        return 130 if state.run else 2
-    return 3 if state.tally["blocked"] else None
-
-
-def _report_wait(
-    workspace: Workspace, state: RunState, alive: int | None, status: int, as_json: bool
-) -> None:
-    from orchestrator import progress
-
-    if as_json:
-        _print_lines(progress.document(state, alive, datetime.now(UTC)))
-    elif status == 2:
-        raise UsageError(progress.NOTHING_RUN.format(progress.ours("run")))
-    elif status == 130 and state.finished is None:
-        click.echo(f"the dispatcher of run {state.run} is gone; go on with: {progress.ours('run')}")
-    elif status == STILL_RUNNING:
-        click.echo(progress.summary(state))
-    else:
-        click.echo("\n".join(progress.ending(state, workspace)))
+    return following.wait(_workspace(context), None if timeout is None else _seconds(timeout), as_json)
 
 
 @orchestrate.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -14,6 +15,9 @@ from orchestrator.core.state import RunState
 from orchestrator.edges import journal, results
 from orchestrator.edges.workspace import Workspace
 from orchestrator.errors import UsageError
+
+STILL_RUNNING, GONE = 75, 130
+"""Exit statuses of `wait`: it timed out; the dispatcher is gone without having ended the run."""
 
 LOOK = 0.5
 """Seconds between two looks at a journal that grows."""
@@ -50,6 +54,45 @@ class Follower:
         for event, end in journal.read_from(path, self._read):
             self._read = end
             yield event
+
+
+def wait(workspace: Workspace, patience: float | None, as_json: bool) -> int:
+    """Wait until a run has ended or needs a person, at most `patience` seconds; the exit status that says which."""
+    until = None if patience is None else time.monotonic() + patience
+    follower = Follower(workspace)
+    while True:
+        alive = follower.look()
+        status = _waited(follower.state, alive)
+        if status is None and until is not None and time.monotonic() >= until:
+            status = STILL_RUNNING
+        if status is not None:
+            _tell_waited(workspace, follower.state, alive, status, as_json)
+            return status
+        time.sleep(LOOK)
+
+
+def _waited(state: RunState, alive: int | None) -> int | None:
+    if state.finished is not None:
+        return state.finished.exit
+    if not state.run:
+        raise UsageError(progress.NOTHING_RUN.format(progress.ours("run")))
+    if alive is None:
+        return GONE
+    return 3 if state.tally["blocked"] else None
+
+
+def _tell_waited(
+    workspace: Workspace, state: RunState, alive: int | None, status: int, as_json: bool
+) -> None:
+    if as_json:
+        for line in progress.document(state, alive, datetime.now(UTC)):
+            click.echo(line)
+    elif status == GONE and state.finished is None:
+        click.echo(f"the dispatcher of run {state.run} is gone; go on with: {progress.ours('run')}")
+    elif status == STILL_RUNNING:
+        click.echo(progress.summary(state))
+    else:
+        click.echo("\n".join(progress.ending(state, workspace)))
 
 
 def show_journal(workspace: Workspace, follow: bool, as_json: bool) -> None:
