@@ -355,6 +355,13 @@ def test_a_reader_that_has_gone_is_no_error(project: Project) -> None:
     assert process.stderr.read() == ""
 
 
+def test_a_run_that_the_environment_stopped_says_why_and_how_to_go_on(project: Project) -> None:
+    project.plan(claude("A", "logged-out"))
+    done = project.run()
+    assert done.status == 5
+    assert "stopped: authentication: " in done.out
+
+
 def test_ctrl_c_while_waiting_is_130(project: Project) -> None:
     project.plan(shell("A", note("start A"), HOLD))
     run = project.start("run", "plan.yaml")

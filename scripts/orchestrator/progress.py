@@ -29,6 +29,9 @@ from orchestrator.core.tables import agent_name, labelled
 from orchestrator.core.text import duration, one_line
 from orchestrator.edges.workspace import Workspace
 
+STOPPED = (4, 5)
+"""Exit statuses of a run that something outside its tasks stopped: a limit, the environment."""
+
 LONGEST_END = 20
 """Lines that `run` may end with: what a person, or a session that pays by the word, reads at once."""
 
@@ -139,9 +142,17 @@ def ending(state: RunState, workspace: Workspace) -> list[str]:
         lines.append(
             f"again: {ours(f'retry {troubled[0].task.id}')}   (or: retry --failed), then: {ours('run')}"
         )
+    if state.finished and state.finished.exit in STOPPED:
+        lines.append(f"stopped: {one_line(_why_stopped(state))}; when that is settled: {ours('run')}")
     lines.append(summary(state))
     lines.append(f"results: {_shown(workspace.final_output)}")
     return lines[:LONGEST_END]
+
+
+def _why_stopped(state: RunState) -> str:
+    assert state.finished
+    told = next((task.reason for task in state.tasks if task.outcome == state.finished.reason), "")
+    return f"{state.finished.reason}: {told}" if told else state.finished.reason
 
 
 def _shown(path: Any) -> str:
