@@ -355,6 +355,32 @@ def test_a_reader_that_has_gone_is_no_error(project: Project) -> None:
     assert process.stderr.read() == ""
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-", "| head -c 1"])
+def test_closed_streams_change_nothing_about_a_run(project: Project, closed: str) -> None:
+    project.plan(shell("A", note("start A")))
+    script = f'set -o pipefail 2>/dev/null; "$@" {closed}'
+    process = project.start("run", "plan.yaml", inside=("/bin/bash", "-c", script, "bash"))
+    assert project.finish(process).status == 0
+    assert project.noted() == ["start A"]
+
+
+def test_aggregate_replaces_no_file_that_is_not_an_ordinary_one(project: Project) -> None:
+    project.plan(shell("A", "echo x"))
+    project.run()
+    link = project.folder / "link.md"
+    link.symlink_to(project.folder / "target.md")
+    assert project.do("aggregate", "--to", "link.md").status == 0
+    assert link.is_symlink()
+    assert (project.folder / "target.md").exists()
+    assert project.do("aggregate", "--to", ".").status == 2
+
+
+def test_a_run_without_a_plan_makes_nothing(project: Project) -> None:
+    assert project.do("run").status == 2
+    assert project.do("run", "--detach").status == 2
+    assert not project.workspace.exists()
+
+
 def test_a_run_that_the_environment_stopped_says_why_and_how_to_go_on(project: Project) -> None:
     project.plan(claude("A", "logged-out"))
     done = project.run()

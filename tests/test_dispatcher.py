@@ -257,7 +257,9 @@ def test_a_denied_worker_blocks_with_a_question(folder: Path) -> None:
     denied = stream("I could not.", permission_denials=[{"tool_name": "Bash"}])
     stage = Stage(folder, {"a": Act(stdout=denied), "b": Act(stdout=stream())})
     assert stage.play(plan(claude_task("a"), claude_task("b"))) == 3
-    assert stage.happened(TaskBlocked)[0].question == "denied: Bash. Allow it, or cancel the task?"
+    assert stage.happened(TaskBlocked)[0].question == (
+        "denied: Bash. Add it to the task's `allow` and run again, or cancel the task"
+    )
     assert stage.statuses() == {"a": "blocked", "b": "completed"}
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 
 from orchestrator import __version__
+
+ENVIRONMENT = 5
+"""The exit status for trouble with the machine, as everywhere."""
 
 
 def main() -> None:
@@ -12,9 +17,33 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"orchestrate {__version__}")
         return
+    open_what_is_closed()
     from orchestrator.commands import main as run
 
-    sys.exit(run())
+    sys.exit(flushed(run()))
+
+
+def open_what_is_closed() -> None:
+    """Give a process that was started without standard streams, by cron say, empty ones."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")
+
+
+def flushed(status: int) -> int:
+    """The exit status, once all output is out: a reader that has gone changes nothing, a full disk does."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            if error.errno != errno.EPIPE:
+                status = status or ENVIRONMENT
+    return status
 
 
 if __name__ == "__main__":

@@ -307,7 +307,7 @@ def aggregate(context: click.Context, to: Path | None) -> int:
     from orchestrator import running
 
     path = running.aggregate(_workspace(context), to)
-    click.echo(str(path))
+    click.echo(str(to or path))
     return 0
 
 

@@ -386,5 +386,5 @@ def _reason(reason: str, left: int) -> str:
 
 def _question(task: TaskState, reason: str) -> str:
     if task.outcome == "denied":
-        return f"{reason}. Allow it, or cancel the task?"
+        return f"{reason}. Add it to the task's `allow` and run again, or cancel the task"
     return f"{reason or task.outcome}. Retry or cancel the task?"

@@ -117,7 +117,7 @@ def _lines(
     if state.run:
         yield f"kept from run {state.run}: {state.tally['completed']} completed tasks"
         if again:
-            yield f"would run again, because they or their inputs changed: {_named(again)}"
+            yield f"would run again, unless their inputs come out the same: {_named(again)}"
     if left_out:
         yield f"agent_tasks/ holds the first {PREVIEWS} tasks; {left_out} more are rendered at their launch"
     for warning in view.warnings:

@@ -71,8 +71,12 @@ def _read_given(workspace: Workspace, asked: Asked) -> Plan | None:
         plan = read_plan(asked.plan)
     elif workspace.plan_file.exists():
         plan = read_plan(workspace.plan_file)
-    else:
+    elif workspace.journal.exists():
         return None
+    else:
+        raise UsageError(
+            f"no plan: write {workspace.plan_file} (`{progress.ours('init REQUEST')}` begins one)"
+        )
     runs.refuse_bypass(plan, asked.options)
     return plan
 
@@ -198,6 +202,7 @@ def _say_end(workspace: Workspace, asked: Asked, state: RunState) -> None:
 
 def detached(workspace: Workspace, asked: Asked, here: Path) -> int:
     """Begin in a process of its own; returns when the start is on disk."""
+    _read_given(workspace, asked)
     with explained(f"cannot write to {workspace.root}"):
         workspace.create()
     tell = runs.detach(workspace.dispatcher_log)
@@ -379,6 +384,8 @@ def aggregate(workspace: Workspace, to: Path | None) -> Path:
 
     from orchestrator.edges.views import Views
 
+    if to is not None and to.exists() and not to.is_file():
+        raise UsageError(f"{to} is not a file that can be replaced; name another")
     state, history = runs.load(workspace)
     if not state.run:
         raise UsageError(progress.NOTHING_RUN.format(progress.ours("run")))
@@ -387,7 +394,7 @@ def aggregate(workspace: Workspace, to: Path | None) -> Path:
             run = Run(workspace, state, history, Options())
             run.restore_results()
             run.close()
-    path = to or workspace.final_output
+    path = to.resolve() if to else workspace.final_output
     with explained(f"cannot write {path}"):
         Views(workspace, history).final(state, datetime.now(UTC), path)
     return path

@@ -162,10 +162,13 @@ def same_work(old: Task, new: Task) -> bool:
 
     Only what reaches the worker, or judges its result, counts; order, estimate and bounds do not.
     """
-    return old is new or _essence(old) == _essence(new)
+    return old is new or (old.cli == new.cli and _essence(old) == _essence(new))
 
 
-def _essence(task: Task) -> Task:
+def _essence(task: Task) -> object:
+    if task.cli == "shell":
+        # A command sees neither its title nor what would be told to a model.
+        return (task.run, task.needs, task.inputs, task.artifacts, task.verify)
     return replace(
         task,
         after=(),
