@@ -311,6 +311,26 @@ def test_an_attempt_of_another_plan_is_not_taken_for_this_one_s(project: Project
     assert project.noted() == ["old A", "new A"]
 
 
+@pytest.mark.parametrize("words", [("retry", "A"), None])
+def test_a_worker_that_failed_is_launched_again_with_the_same_program(
+    project: Project, words: tuple[str, ...] | None
+) -> None:
+    project.plan(claude("A", "killed+answer", attempts=1))
+    assert project.run().status == 1
+    if words:
+        assert project.do(*words).status == 0
+    assert project.run("--retry-failed").status == 0
+    assert project.outcomes("A") == ["error", "success"]
+
+
+def test_a_finished_worker_whose_task_was_changed_is_launched(project: Project) -> None:
+    project.plan(claude("A", "answer"))
+    assert project.run().status == 0
+    project.plan(claude("A", "answer", description="another"))
+    assert project.run().status == 0
+    assert project.outcomes("A") == ["success", "success"]
+
+
 def test_a_session_goes_on_after_an_interruption_if_it_had_begun(project: Project) -> None:
     project.plan(claude("A", "hang-once+again"))
     process = project.start("run", "plan.yaml")

@@ -333,6 +333,8 @@ class Attempts:
             argv = claude.command(
                 self._program, task, attempt.task.session or "", resume=attempt.resumes, last=last
             )
+            if not self._program:
+                raise FileNotFoundError(errno.ENOENT, "no claude program was found when the run began")
             environment, stdin = dict(claude.ENVIRONMENT), prompt
         self._processes.start(
             attempt.key,

@@ -16,12 +16,12 @@ from msgspec import Struct
 from orchestrator import progress, runs
 from orchestrator.clis import claude, shell
 from orchestrator.core.history import History
-from orchestrator.core.plan import Plan, same_work
+from orchestrator.core.plan import Plan, Task, same_work
 from orchestrator.core.state import ENDED, RunState
 from orchestrator.edges import inbox, journal
 from orchestrator.edges.inbox import Order
 from orchestrator.edges.workspace import Workspace, explained, write_whole_bytes
-from orchestrator.errors import OrchestratorError, UsageError, WorkspaceHeld
+from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageError, WorkspaceHeld
 from orchestrator.following import Follower, unknown_task
 from orchestrator.runs import Options, Run
 
@@ -57,10 +57,8 @@ def run(
 ) -> int:
     """Run or resume; the exit status. `begun` is told once the start is on disk, or that nothing is to be done."""
     plan = _read_given(workspace, asked)
-    with runs.held(workspace) as lock:
-        journal.sign(lock)
-        with explained(f"cannot go on in {workspace.root}"):
-            return _run_held(workspace, asked, here, plan, begun)
+    with runs.held(workspace), explained(f"cannot go on in {workspace.root}"):
+        return _run_held(workspace, asked, here, plan, begun)
 
 
 def _read_given(workspace: Workspace, asked: Asked) -> Plan | None:
@@ -74,11 +72,14 @@ def _read_given(workspace: Workspace, asked: Asked) -> Plan | None:
     elif workspace.journal.exists():
         return None
     else:
-        raise UsageError(
-            f"no plan: write {workspace.plan_file} (`{progress.ours('init REQUEST')}` begins one)"
-        )
+        raise _no_plan(workspace)
     runs.refuse_bypass(plan, asked.options)
     return plan
+
+
+def _no_plan(workspace: Workspace) -> UsageError:
+    begin = progress.ours("init REQUEST")
+    return UsageError(f"no plan: write {workspace.plan_file} (`{begin}` begins one)")
 
 
 def _run_held(
@@ -91,9 +92,7 @@ def _run_held(
     state, history = _open(workspace, asked, given)
     plan = given or state.plan
     if plan is None:
-        raise UsageError(
-            f"no plan: write {workspace.plan_file} (`{progress.ours('init REQUEST')}` begins one)"
-        )
+        raise _no_plan(workspace)
     if not asked.options.retry_failed and state.plan == plan and runs.nothing_left(state):
         return _say_nothing_left(workspace, state, history, begun)
     options = _with_claude(asked.options, plan, state)
@@ -141,12 +140,26 @@ def put_away(workspace: Workspace, state: RunState) -> None:
 
 
 def _with_claude(options: Options, plan: Plan, state: RunState) -> Options:
-    done = {task.task.id for task in state.tasks if task.mark in ENDED}
-    if not any(task.cli == "claude" and task.id not in done for task in plan.tasks):
+    """The options with the claude program in them, wherever the plan has a task for it.
+
+    A completed task may be retried while the run goes on: the program is looked for then too, but not insisted on.
+    """
+    workers = [task for task in plan.tasks if task.cli == "claude"]
+    if not workers:
         return options
     from msgspec.structs import replace
 
-    return replace(options, claude=runs.find_claude(options.claude))
+    try:
+        return replace(options, claude=runs.find_claude(options.claude))
+    except EnvironmentProblem:
+        if all(_is_kept(state, task) for task in workers):
+            return options
+        raise
+
+
+def _is_kept(state: RunState, task: Task) -> bool:
+    known = state.by_id.get(task.id)
+    return known is not None and known.mark == "completed" and same_work(known.task, task)
 
 
 def _copy_plan(workspace: Workspace, given: Path | None) -> None:
@@ -163,7 +176,7 @@ def _listeners(asked: Asked, state: RunState) -> list[Callable[[Any], None]]:
 
 
 def _live(asked: Asked) -> bool:
-    return not asked.as_json and (sys.stderr.isatty() or asked.watch) and sys.stderr.isatty()
+    return not asked.as_json and sys.stderr.isatty()
 
 
 def _watched(run: Run, asked: Asked) -> int:
@@ -227,9 +240,7 @@ def dry_run(workspace: Workspace, asked: Asked, here: Path) -> int:
     state, _ = runs.load(workspace)
     plan = plan or state.plan
     if plan is None:
-        raise UsageError(
-            f"no plan: write {workspace.plan_file} (`{progress.ours('init REQUEST')}` begins one)"
-        )
+        raise _no_plan(workspace)
     kept = {task.task.id for task in state.tasks if task.mark in ENDED}
     left = [
         task for task in plan.tasks if task.id not in kept or not same_work(state.by_id[task.id].task, task)

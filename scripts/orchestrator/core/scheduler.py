@@ -150,10 +150,6 @@ class Scheduler:
             return None
         return self.state.resumed.timestamp() + seconds(self.plan.limits.deadline)
 
-    def remaining(self, task: TaskState) -> float:
-        """Seconds from the start of `task` to the end of the plan, if nothing but dependencies held it up."""
-        return self._remaining[task.index]
-
     def _take_news(self) -> None:
         for task in self.state.opened:
             if self._is_early(task):

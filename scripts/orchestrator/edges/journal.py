@@ -286,7 +286,7 @@ def _lock(descriptor: int) -> bool:
 
 
 def sign(descriptor: int) -> None:
-    """Write our pid into the lock file; again after a fork."""
+    """Write our pid into the lock file."""
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 
