@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """`python3 tests/check.py [PYTEST_ARGUMENT...]` sets itself up, then tests, lints and checks types.
 
-The packages go to `.venv` in the repository, from `requirements.lock` beside this file. Exit status: 0 all is
+The packages go to `.venv` in the repository, from `requirements.lock` beside this file; the pinned versions of the
+claude program to `.claude-cli`, by npm. Where that is impossible the tests of the real program are skipped, which is
+said twice. All tests run with loopback as their only network, where the machine permits that. Exit status: 0 all is
 well, 1 something failed, 5 the packages cannot be installed, 130 interrupted.
 """
 
@@ -30,6 +32,9 @@ def main() -> int:
         return bootstrap.EXIT_ENVIRONMENT
     if not any(Path(folder, "git").is_file() for folder in os.get_exec_path()):
         print("check: no git on the PATH, tests that need it are skipped (Debian: apt-get install git)")
+    skipped = unavailable_claude()
+    if skipped:
+        print(skipped)
     results = [(name, *run_step(name, command)) for name, command in steps(python, sys.argv[1:])]
     print(
         "\n"
@@ -37,6 +42,8 @@ def main() -> int:
             f"{'ok' if passed else 'FAILED':6}  {name}  {taken:.1f} s" for name, passed, taken in results
         )
     )
+    if skipped:
+        print(skipped)
     return 0 if all(passed for _, passed, _ in results) else 1
 
 
@@ -57,11 +64,24 @@ def prepared_python() -> str:
     return venv.python
 
 
+def unavailable_claude() -> str:
+    """Why the tests of the real claude program are skipped; empty where it is there."""
+    import claude_program
+
+    try:
+        claude_program.make_ready()
+    except claude_program.Unavailable as problem:
+        return f"SKIPPED the tests of the real claude program: {problem}"
+    return ""
+
+
 def steps(python: str, pytest_arguments: "list[str]") -> "list[tuple[str, list[str]]]":
     """Name and command of each step."""
     folders = [name for name in CHECKED_FOLDERS if (ROOT / name).is_dir()]
+    lonely = [python, str(ROOT / "tests" / "lonely.py")]
+    pytest = [python, "-m", "pytest", *(pytest_arguments or ["-n", "2", "--dist", "loadgroup"])]
     return [
-        ("pytest", [python, "-m", "pytest", *(pytest_arguments or ["-n", "2", "--dist", "loadgroup"])]),
+        ("pytest", [*lonely, *pytest]),
         ("ruff check", [python, "-m", "ruff", "check", "."]),
         ("ruff format", [python, "-m", "ruff", "format", "--check", "."]),
         ("mypy", [python, "-m", "mypy", *folders]),
