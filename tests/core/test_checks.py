@@ -99,6 +99,12 @@ def test_ids_are_unique_letter_case_aside() -> None:
         (task(estimate="9" * 400 + "d"), "estimate", "ten years"),
         (task(budget_usd=float("inf")), "budget_usd", "not a sum of money"),
         (task(output_schema={}), "output_schema", "type: object"),
+        (
+            task(output_schema={"type": "object", "format": "uri"}),
+            "output_schema",
+            "`format` makes older versions",
+        ),
+        (shell(idle_timeout="5m"), "idle_timeout", "a command, which may be silent"),
         (task(verify=("\t",)), "verify", "empty command"),
         (task(verify=("true\0",)), "verify", "NUL"),
         (shell(run="x" * (LONGEST_VARIABLE + 1)), "run", "longer than one argument"),
@@ -129,10 +135,46 @@ def test_one_wrong_field_is_one_problem(bad: Task, field: str, words: str) -> No
         task(writes=(".github/*", "**", "*", "~backup")),
         task(tools=(), allow=("Bash(git -C x *)",)),
         task(output_schema={"type": "object"}),
+        task(worker="orchestrator"),
+        task(max_turns=5, setting_sources=(), model="opus"),
+        shell(idle_timeout=None),
     ],
 )
 def test_these_are_allowed(good: Task) -> None:
     assert of(good) == []
+
+
+def test_a_worker_type_is_one_of_those_that_are_known() -> None:
+    plan = Plan(request="r", tasks=(task("A", worker="mine"), task("B", worker="mein"), task("C")))
+    assert [(one.task, one.message) for one in problems(plan, [f"type{n:02d}" for n in range(20)])][1] == (
+        1,
+        "there is no worker type 'mein'; known are "
+        + "type00, type01, type02, type03, type04, type05, type06, type07, type08, type09, type10, type11, …",
+    )
+    assert [one.task for one in problems(plan)] == [0, 1]
+    assert problems(plan, ("general", "mine")) == [
+        Problem(1, "worker", "there is no worker type 'mein'; did you mean 'mine'?")
+    ]
+
+
+def test_each_worker_type_is_looked_for_once() -> None:
+    asked = []
+
+    class Known(tuple[str, ...]):
+        def __contains__(self, name: object) -> bool:
+            asked.append(name)
+            return True
+
+    assert (
+        problems(Plan(request="r", tasks=tuple(task(f"T{n}", worker="mine") for n in range(9))), Known())
+        == []
+    )
+    assert asked == ["mine"]
+
+
+def test_all_that_is_wrong_with_a_schema_is_told() -> None:
+    found = of(task(output_schema={"type": "object", "properties": {"a": {"type": "x"}, "b": {"enum": []}}}))
+    assert [one.field for one in found] == ["output_schema"] * 2
 
 
 def test_results_of_a_shell_task_need_variables_of_their_own() -> None:

@@ -6,7 +6,7 @@ from fakes import task
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.plan import Plan, Task, same_work, seconds, variable_name
+from orchestrator.core.plan import Plan, Task, seconds, variable_name
 
 
 @pytest.mark.parametrize(
@@ -79,38 +79,3 @@ def test_a_task_is_named_by_its_title_else_its_id() -> None:
 def test_a_task_declares_work_by_what_it_leaves_behind(field: str) -> None:
     assert msgspec.structs.replace(task("a"), **{field: ("x",)}).declares_work
     assert not task("a").declares_work
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("after", ("b",)), ("priority", "P0"), ("estimate", "1h"), ("timeout", "1h"), ("idle_timeout", None),
-        ("attempts", 7), ("on_failure", "stop"), ("budget_usd", 2.0),
-    ],
-)  # fmt: skip
-def test_order_and_bounds_do_not_change_the_work(field: str, value: object) -> None:
-    assert same_work(task("a"), msgspec.structs.replace(task("a"), **{field: value}))
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("title", "x"), ("description", "x"), ("worker", "test-engineer"), ("needs", ("b",)), ("inputs", {"a": "b"}),
-        ("expected_output", "x"), ("constraints", ("x",)), ("steps", ("x",)), ("cli", "shell"), ("run", "x"),
-        ("model", "opus"), ("tools", ()), ("allow", ("Bash",)), ("permission_mode", "plan"), ("artifacts", ("x",)),
-        ("verify", ("x",)), ("output_schema", {"type": "object"}),
-    ],
-)  # fmt: skip
-def test_what_reaches_the_worker_or_judges_it_changes_the_work(field: str, value: object) -> None:
-    told = task("a", cli="claude", run="", description="Do it")
-    assert not same_work(told, msgspec.structs.replace(told, **{field: value}))
-
-
-def test_a_command_does_not_run_again_for_words_that_it_never_sees() -> None:
-    old = Task(id="A", cli="shell", run="make", inputs={"x": "1"})
-    seen = {"run": "make all", "inputs": {"x": "2"}, "needs": ("B",), "verify": ("true",), "cli": "session"}
-    unseen = {"title": "Build", "description": "Builds it", "worker": "test-engineer", "model": "opus"}
-    for name, value in seen.items():
-        assert not same_work(old, msgspec.structs.replace(old, **{name: value})), name
-    for name, value in unseen.items():
-        assert same_work(old, msgspec.structs.replace(old, **{name: value})), name

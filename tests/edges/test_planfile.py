@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from pathlib import Path
 
@@ -89,11 +90,11 @@ def test_nothing_can_be_written_in_several_ways(word: str) -> None:
 
 
 def test_values_inside_an_output_schema_have_their_types() -> None:
-    schema = "{type: object, properties: {n: {default: 1, x: [1.5, true, null, none, '1', off]}}}"
+    schema = "{type: object, properties: {n: {default: 1, enum: [1.5, true, null, none, '1', off]}}}"
     found = task(f"output_schema: {schema}").output_schema
     assert found == {
         "type": "object",
-        "properties": {"n": {"default": 1, "x": [1.5, True, None, "none", "1", "off"]}},
+        "properties": {"n": {"default": 1, "enum": [1.5, True, None, "none", "1", "off"]}},
     }
 
 
@@ -240,6 +241,59 @@ def test_without_libyaml_the_pure_loader_reads_the_same(monkeypatch: pytest.Monk
     assert complaints(GOOD.replace("attempts: 2", "attempts: two")) == wrong
 
 
+def test_a_default_idle_timeout_is_for_workers_alone() -> None:
+    tasks = "tasks:\n  - {id: A, title: t}\n  - {id: B, cli: shell, run: ls}\n"
+    plan = parsed(f"request: r\ndefaults: {{idle_timeout: 5m}}\n{tasks}")
+    assert [one.idle_timeout for one in plan.tasks] == ["5m", "15m"]
+    assert complaints(f"request: r\ndefaults: {{idle_timeout: 5m}}\n{tasks}    idle_timeout: 1m\n") != []
+    own = tasks.replace("run: ls", "run: ls, idle_timeout: 1m")
+    (found,) = complaints(f"request: r\ndefaults: {{idle_timeout: 5m}}\n{own}")
+    assert found.startswith("plan.yaml:5: B: idle_timeout: does not hold for a command")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project folder with a worker type of its own; elsewhere, a current folder and a home without any."""
+    agents = tmp_path / "project" / ".claude" / "agents"
+    agents.mkdir(parents=True)
+    (agents / "reviewer.md").write_text("---\nname: reviewer\n---\nReview it.\n")
+    (tmp_path / "project" / ".orchestrator").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "config"))
+    return tmp_path / "project"
+
+
+def test_a_plan_may_name_the_worker_types_of_the_workspace_that_it_lies_in(project: Path) -> None:
+    path = project / ".orchestrator" / "plan.yaml"
+    path.write_text(f"{ONE}    worker: reviewer\n")
+    assert read_plan(path).tasks[0].worker == "reviewer"
+    path.write_text(f"{ONE}    worker: reviwer\n")
+    with pytest.raises(PlanError, match=r"no worker type 'reviwer'; did you mean 'reviewer'\?"):
+        read_plan(path)
+
+
+def test_a_plan_elsewhere_may_name_the_worker_types_of_the_current_folder(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = project.parent / "plan.yaml"
+    path.write_text(f"{ONE}    worker: reviewer\n")
+    with pytest.raises(PlanError, match="no worker type 'reviewer'"):
+        read_plan(path)
+    assert read_plan(path, known=("reviewer",)).tasks[0].worker == "reviewer"
+    monkeypatch.chdir(project)
+    assert read_plan(path).tasks[0].worker == "reviewer"
+
+
+def test_no_folder_is_listed_for_the_programs_own_worker_types(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = project / "plan.yaml"
+    path.write_text(f"{ONE}    worker: test-engineer\n")
+    monkeypatch.setattr(os, "walk", pytest.fail)
+    assert read_plan(path).tasks[0].worker == "test-engineer"
+
+
 def test_a_plan_is_read_from_its_file(tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
     path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
@@ -295,7 +349,7 @@ def tasks_with(name: str, earlier: list[str]) -> st.SearchStrategy[Task]:
         attempts=st.integers(1, 10**9),
         budget_usd=st.none() | st.floats(0.001, 1e6),
         estimate=st.none() | duration,
-        output_schema=st.none() | schemas.map(lambda schema: {**schema, "type": "object"}),
+        output_schema=st.none() | schemas.map(lambda values: {"type": "object", "default": values}),
     )
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from orchestrator.core.plan import Plan, Task
+from orchestrator.core.workers import BUNDLED, DEFAULT_MODEL
 from orchestrator.edges.planfile import schema
 
 
@@ -25,6 +28,18 @@ def test_fields_that_may_be_nothing_take_the_word_none() -> None:
         assert {"const": "none"} in task[name]["anyOf"]
         assert {"type": "null"} in task[name]["anyOf"]
     assert "anyOf" not in task["title"]
+
+
+def test_a_worker_type_is_a_plain_word_and_need_not_be_a_known_one() -> None:
+    worker = schema()["$defs"]["Task"]["properties"]["worker"]
+    assert worker["examples"] == list(BUNDLED)
+    assert re.search(worker["pattern"], "my-own.reviewer")
+    assert not re.search(worker["pattern"], "../reviewer")
+    assert "enum" not in worker
+
+
+def test_the_default_model_is_named() -> None:
+    assert schema()["$defs"]["Defaults"]["properties"]["model"]["default"] == DEFAULT_MODEL
 
 
 def test_only_what_a_plan_must_say_is_required() -> None:

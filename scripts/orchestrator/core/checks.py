@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 from msgspec import Struct
 
 from orchestrator.core.graph import find_cycles
 from orchestrator.core.hints import Hints, shown
 from orchestrator.core.overlap import overlap
-from orchestrator.core.plan import LONGEST_VARIABLE, WORKER_TYPES, Plan, Task, seconds, variable_name
+from orchestrator.core.plan import LONGEST_VARIABLE, Plan, Task, seconds, variable_name
+from orchestrator.core.workers import BUNDLED
 
 WHOLE_PLAN = -1
 LONGEST_DURATION = 3650 * 86_400.0
 """Ten years: what is longer is a slip, and dates run out soon after."""
 LONGEST_CYCLE = 100
+MOST_KNOWN = 12
+"""Names of worker types that are listed: what fits into one sentence."""
+IDLE_TIMEOUT = Task(id="T").idle_timeout
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _INPUT_VARIABLE = "ORCHESTRATE_INPUT_"
@@ -41,14 +46,13 @@ class Problem(Struct, frozen=True):
 Found = tuple[str, str] | tuple[str, str, int | str]
 
 
-def problems(plan: Plan) -> list[Problem]:
-    """Everything that is wrong with `plan`, in no particular order."""
+def problems(plan: Plan, known: Collection[str] = BUNDLED) -> list[Problem]:
+    """Everything that is wrong with `plan`, in no particular order; `known` are the worker types there are."""
     found = [Problem(WHOLE_PLAN, field, message) for field, message in _of_plan(plan)]
     found += [Problem(WHOLE_PLAN, *one) for one in _commands("verify", plan.verify)]
-    workers = Hints(WORKER_TYPES)
     for index, task in enumerate(plan.tasks):
-        found += [Problem(index, *one) for one in _of_task(task, workers)]
-    return found + _ids(plan.tasks) + _dependencies(plan.tasks)
+        found += [Problem(index, *one) for one in _of_task(task)]
+    return found + _workers(plan.tasks, known) + _ids(plan.tasks) + _dependencies(plan.tasks)
 
 
 def _of_plan(plan: Plan) -> Iterator[tuple[str, str]]:
@@ -62,10 +66,26 @@ def _of_plan(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "limits.budget_usd", "is not a sum of money; write a number such as 2.50, or none"
 
 
-def _of_task(task: Task, workers: Hints) -> Iterator[Found]:
+def _workers(tasks: Sequence[Task], known: Collection[str]) -> list[Problem]:
+    """Worker types that there are not; each name is looked for once, and only what is missing costs more."""
+    missing = {name for name in {task.worker for task in tasks} if name not in known}
+    if not missing:
+        return []
+    names = tuple(known)
+    hints = Hints(names)
+    known_are = f"; known are {', '.join(names[:MOST_KNOWN])}{', …' if len(names) > MOST_KNOWN else ''}"
+    said = {
+        name: f"there is no worker type {shown(name)}{hints.question(name) or known_are}" for name in missing
+    }
+    return [
+        Problem(index, "worker", said[task.worker])
+        for index, task in enumerate(tasks)
+        if task.worker in missing
+    ]
+
+
+def _of_task(task: Task) -> Iterator[Found]:
     """The problems of one task that can be seen without the others."""
-    if task.worker not in WORKER_TYPES:
-        yield "worker", f"there is no worker type {shown(task.worker)}{workers.question(task.worker)}"
     if _CONTROL.search(task.title):
         yield "title", "has a line break or control character; a title is one line"
     yield from _work(task)
@@ -77,10 +97,10 @@ def _of_task(task: Task, workers: Hints) -> Iterator[Found]:
         yield from _globs("artifacts", task.artifacts)
     if task.verify:
         yield from _commands("verify", task.verify)
-    if task.model != "sonnet" or task.fallback_model is not None or task.tools is not None or task.allow:
+    if task.model is not None or task.fallback_model is not None or task.tools is not None or task.allow:
         yield from _words(task)
-    if task.output_schema is not None and task.output_schema.get("type") != "object":
-        yield "output_schema", "must describe an object; write `type: object` at its top"
+    if task.output_schema is not None:
+        yield from _schema(task.output_schema)
 
 
 def _work(task: Task) -> Iterator[Found]:
@@ -100,6 +120,8 @@ def _bounds(task: Task) -> Iterator[Found]:
     for field, text in (("timeout", task.timeout), ("idle_timeout", task.idle_timeout)):
         if text is not None and (wrong := _duration(text)):
             yield field, wrong
+    if task.cli == "shell" and task.idle_timeout not in (None, IDLE_TIMEOUT):
+        yield "idle_timeout", "does not hold for a command, which may be silent; bound it with `timeout`"
     if task.estimate is not None and seconds(task.estimate) > LONGEST_DURATION:
         yield "estimate", "is longer than ten years"
     if task.budget_usd == float("inf"):
@@ -169,9 +191,8 @@ def _command(command: str) -> str:
 
 def _words(task: Task) -> Iterator[Found]:
     """Models, tools and rules become words of a command line: none may pass for an option there."""
-    words: list[tuple[str, str, int | None]] = [("model", task.model, None)]
-    if task.fallback_model is not None:
-        words.append(("fallback_model", task.fallback_model, None))
+    models = (("model", task.model), ("fallback_model", task.fallback_model))
+    words: list[tuple[str, str, int | None]] = [(key, word, None) for key, word in models if word is not None]
     words += [("tools", tool, at) for at, tool in enumerate(task.tools or ())]
     words += [("allow", rule, at) for at, rule in enumerate(task.allow)]
     for field, word, at in words:
@@ -184,6 +205,14 @@ def _words(task: Task) -> Iterator[Found]:
             message = "has a line break or control character"
         if message:
             yield (field, message) if at is None else (field, message, at)
+
+
+def _schema(schema: dict[str, Any]) -> Iterator[Found]:
+    # Imported here: few plans have a schema, and its regular expressions take time to compile.
+    from orchestrator.core import outputschema
+
+    for message in outputschema.problems(schema):
+        yield "output_schema", message
 
 
 def _ids(tasks: Sequence[Task]) -> list[Problem]:

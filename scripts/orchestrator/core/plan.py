@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
-from msgspec.structs import replace
 
 # In Python a `$` alone would let a line break at the end pass.
 ID_PATTERN = r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$(?!\n)"
@@ -56,7 +55,7 @@ class Task(Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fie
     priority: Literal["P0", "P1", "P2", "P3"] = "P2"
     cli: Literal["claude", "shell", "session"] = "claude"
     run: str = ""
-    model: str = "sonnet"
+    model: str | None = None
     fallback_model: str | None = None
     tools: Names | None = None
     allow: Names = ()
@@ -68,6 +67,8 @@ class Task(Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fie
     attempts: Count = 3
     on_failure: Literal["skip", "stop", "escalate"] = "skip"
     budget_usd: Money | None = None
+    max_turns: Count | None = None
+    setting_sources: tuple[Literal["user", "project", "local"], ...] | None = None
     estimate: Duration | None = None
     isolation: Literal["shared"] = "shared"
     writes: Names = ()
@@ -155,28 +156,3 @@ def seconds(duration: str) -> float:
 def variable_name(text: str) -> str:
     """`text` as the end of an environment variable's name: `_` for each character that no shell allows."""
     return re.sub(r"[^A-Za-z0-9_]", "_", text)
-
-
-def same_work(old: Task, new: Task) -> bool:
-    """Whether a result of `old` still answers `new`.
-
-    Only what reaches the worker, or judges its result, counts; order, estimate and bounds do not.
-    """
-    return old is new or (old.cli == new.cli and _essence(old) == _essence(new))
-
-
-def _essence(task: Task) -> object:
-    if task.cli == "shell":
-        # A command sees neither its title nor what would be told to a model.
-        return (task.run, task.needs, task.inputs, task.artifacts, task.verify)
-    return replace(
-        task,
-        after=(),
-        priority="P2",
-        estimate=None,
-        timeout="30m",
-        idle_timeout="15m",
-        attempts=1,
-        on_failure="skip",
-        budget_usd=None,
-    )

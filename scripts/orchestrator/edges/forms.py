@@ -84,8 +84,13 @@ def plan_form() -> Form:
 
 
 def with_defaults(task: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a task over those that all tasks have; `inputs` are merged name by name."""
+    """The fields of a task over those that all tasks have; `inputs` are merged name by name.
+
+    A default of `idle_timeout` is for workers: a command may be silent for as long as it runs.
+    """
     merged = {**defaults, **task}
+    if "idle_timeout" in defaults and merged.get("cli") == "shell" and "idle_timeout" not in task:
+        del merged["idle_timeout"]
     ours, theirs = task.get("inputs"), defaults.get("inputs")
     if isinstance(ours, dict) and isinstance(theirs, dict):
         merged["inputs"] = {**theirs, **ours}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import gc
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import msgspec
 from orchestrator.core.checks import problems
 from orchestrator.core.hints import shown
 from orchestrator.core.plan import Plan, Task
+from orchestrator.core.workers import BUNDLED
 from orchestrator.edges.forms import NOT_IN_DEFAULTS, plan_form, with_defaults
 from orchestrator.edges.quickread import Unusual, quick_json, quick_yaml
 from orchestrator.errors import PlanError
@@ -25,13 +27,38 @@ MOST_PROBLEMS = 100
 """As many as are shown at once: nobody reads more, and the rest is often the consequence of one."""
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: Path, known: Collection[str] | None = None) -> Plan:
     """The plan in a YAML or JSON file.
+
+    Args:
+        known: the worker types that its tasks may name; default: those of `workertypes.beside`.
 
     Raises:
         PlanError: the file cannot be read, or all that is wrong in it, each `NAME:LINE: what`.
     """
-    return parse_plan(_bytes(path), str(path))
+    return parse_plan(_bytes(path), str(path), _Beside(path) if known is None else known)
+
+
+class _Beside(Collection[str]):
+    """The worker types beside a plan file; looked for only where one is named that the program does not bring."""
+
+    def __init__(self, plan: Path) -> None:
+        self._plan = plan
+
+    def __contains__(self, name: object) -> bool:
+        return name in BUNDLED or name in self._types
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._types)
+
+    def __len__(self) -> int:
+        return len(self._types)
+
+    @cached_property
+    def _types(self) -> Collection[str]:
+        from orchestrator.edges.workertypes import beside
+
+        return beside(self._plan)
 
 
 def read_text(path: Path) -> str:
@@ -50,8 +77,11 @@ def schema() -> dict[str, Any]:
     return planschema.schema()
 
 
-def parse_plan(data: bytes, name: str) -> Plan:
+def parse_plan(data: bytes, name: str, known: Collection[str] = BUNDLED) -> Plan:
     """The plan in the bytes of a YAML or JSON file that the user knows as `name`.
+
+    Args:
+        known: the worker types that its tasks may name.
 
     Raises:
         PlanError: all that is wrong in it, each `NAME:LINE: what`.
@@ -60,19 +90,19 @@ def parse_plan(data: bytes, name: str) -> Plan:
     text = _text(data, name)
     with _no_collection():
         try:
-            return _quick(text)
+            return _quick(text, known)
         except (Unusual, msgspec.ValidationError):
             pass
         # Imported here: a plan without problems does without.
         from orchestrator.edges.planproblems import explain
 
-        plan, found = explain(text)
+        plan, found = explain(text, known)
     if found or plan is None:
         raise PlanError(_listed(found, name))
     return plan
 
 
-def _quick(text: str) -> Plan:
+def _quick(text: str, known: Collection[str]) -> Plan:
     tree = quick_json(text) if text.startswith("{") else None
     if tree is None:
         tree = quick_yaml(text.encode(), plan_form())
@@ -81,7 +111,7 @@ def _quick(text: str) -> Plan:
     if (defaults := tree.pop("defaults", None)) is not None:
         _apply(defaults, tree.get("tasks"))
     plan = msgspec.convert(tree, Plan)
-    if problems(plan):
+    if problems(plan, known):
         raise Unusual
     return plan
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from json import JSONDecodeError
 from typing import Any
 
@@ -11,6 +12,7 @@ import msgspec
 from orchestrator.core.checks import WHOLE_PLAN, Problem, problems
 from orchestrator.core.hints import shown
 from orchestrator.core.plan import ID_PATTERN, Limits, Plan, Task
+from orchestrator.core.workers import BUNDLED
 from orchestrator.edges.forms import Form, plan_form, with_defaults
 from orchestrator.edges.jsonnodes import json_nodes
 from orchestrator.edges.nodes import Broken, Items, Node, Pairs, Problems, Scalar, Unreadable, yaml_nodes
@@ -20,8 +22,11 @@ _MAY_HIDE = {"run": ("cli",), "description": ("cli", "title")}
 """What seems to be missing in these fields may only be so because another one could not be read."""
 
 
-def explain(text: str) -> tuple[Plan | None, Problems]:
-    """The plan, as far as it can be read, and (line, sentence) for all that is wrong."""
+def explain(text: str, known: Collection[str] = BUNDLED) -> tuple[Plan | None, Problems]:
+    """The plan, as far as it can be read, and (line, sentence) for all that is wrong.
+
+    `known` are the worker types that there are.
+    """
     found: Problems = []
     try:
         root = _nodes(text, found)
@@ -30,7 +35,7 @@ def explain(text: str) -> tuple[Plan | None, Problems]:
     if not isinstance(root, Pairs):
         line = root.line if root else 1
         return None, [*found, (line, "a plan is a map of `request:`, `tasks:` and so on")]
-    return _Explainer(found).plan(root), found
+    return _Explainer(found, known).plan(root), found
 
 
 def _nodes(text: str, found: Problems) -> Node | None:
@@ -54,8 +59,9 @@ def _nodes(text: str, found: Problems) -> Node | None:
 class _Explainer:
     """Reads the tree into a plan and remembers where each field of each task stood."""
 
-    def __init__(self, found: Problems) -> None:
+    def __init__(self, found: Problems, known: Collection[str]) -> None:
         self.found = found
+        self.known = known
         self.survey = Survey(found)
         self.form = plan_form()
         self.top = Fields(1)
@@ -115,7 +121,7 @@ class _Explainer:
         return Task(**{**with_defaults(fields.values, self.defaults.values), "id": written})
 
     def _check(self, plan: Plan) -> None:
-        for problem in problems(plan):
+        for problem in problems(plan, self.known):
             wrong = self._fields(problem).wrong
             if problem.field not in wrong and wrong.isdisjoint(_MAY_HIDE.get(problem.field, ())):
                 self.found.append(self._placed(problem))

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.core.plan import WORKER_TYPES, Plan
+from orchestrator.core.plan import ID_PATTERN, Plan
+from orchestrator.core.workers import BUNDLED, DEFAULT_MODEL
 from orchestrator.edges.forms import NOT_IN_DEFAULTS
 
 _MEANINGS = {
@@ -19,7 +20,8 @@ _MEANINGS = {
     "id": "unique, also ignoring case",
     "title": "one line; the id where there is none",
     "description": "what the worker is told, line for line",
-    "worker": "the worker type: the role the task is written for",
+    "worker": "the worker type, the role the task is written for: one of the program's own, or one of yours, a file "
+    "in .claude/agents/ or .orchestrator/templates/workers/",
     "needs": "tasks whose results are inputs of this one; if one fails, this one is skipped",
     "after": "tasks that must have ended before, however they ended",
     "inputs": "texts by name",
@@ -29,7 +31,7 @@ _MEANINGS = {
     "priority": "P0 first, P3 last",
     "cli": "what does the work",
     "run": "the command, where cli is shell",
-    "model": "the model of a model CLI",
+    "model": "the model of a model CLI; default: the worker type's, else sonnet",
     "fallback_model": "the model of the last attempt that counts",
     "tools": "replaces the worker type's tools",
     "allow": "permission rules beside the worker type's",
@@ -39,6 +41,9 @@ _MEANINGS = {
     "attempts": "how many attempts count before the task has failed",
     "on_failure": "after the last attempt: skip the dependents, stop the run, or ask a person",
     "budget_usd": "a ceiling in US dollars",
+    "max_turns": "a ceiling of turns of one attempt",
+    "setting_sources": "which Claude Code settings the worker loads: user, project, local; default: all in a folder "
+    "that is trusted in Claude Code, else user alone; with project its hooks and MCP servers run",
     "estimate": "how long one attempt will take",
     "isolation": "where the worker works: the project folder, shared with the others",
     "writes": "globs; two tasks whose writes overlap never run at the same time",
@@ -66,7 +71,9 @@ def schema() -> dict[str, Any]:
     task, plan = parts["Task"], parts.pop("Plan")
     # A number is taken as the text that was written.
     task["properties"]["inputs"]["additionalProperties"] = {"type": ["string", "number", "boolean"]}
-    task["properties"]["worker"]["enum"] = list(WORKER_TYPES)
+    # No closed list: whoever adds a file adds a worker type.
+    task["properties"]["worker"] |= {"pattern": ID_PATTERN, "examples": list(BUNDLED)}
+    task["properties"]["model"]["default"] = DEFAULT_MODEL
     defaults = {name: place for name, place in task["properties"].items() if name not in NOT_IN_DEFAULTS}
     parts["Defaults"] = {**task, "title": "Defaults", "required": [], "properties": defaults}
     plan["properties"]["tasks"]["minItems"] = 1
