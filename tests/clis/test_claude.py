@@ -2,28 +2,48 @@ from __future__ import annotations
 
 import json
 import uuid
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from fakes import plan, stream, task
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.clis import claude
-from orchestrator.core import events
+from orchestrator.clis.claude_features import HIDDEN, NEEDED, OLDEST, Program
 from orchestrator.core.plan import Task
-from orchestrator.core.verdict import Ending, Evidence, Said, judge
+from orchestrator.core.workers import GENERAL, WorkerType
 
 SESSION = "5f0c2a9e-0000-5000-8000-000000000000"
+OLD = Program("/bin/claude", OLDEST, "", NEEDED | HIDDEN, trusted=True)
+NEW = Program(
+    "/bin/claude",
+    (2, 1, 329),
+    "",
+    OLD.options | {"permission-prompts", "exclude-dynamic-system-prompt-sections"},
+)
+READER = WorkerType(name="reader", tools=("Read",), denied=("Edit", "Write", "NotebookEdit"))
 
 
 def work(**fields: Any) -> Task:
-    return task("T-01", cli="claude", run="", description="Do it", **fields)
+    return Task(id="T-01", description="Do it", **fields)
+
+
+def options(one: Task, worker: WorkerType = GENERAL, program: Program = OLD, **how: Any) -> dict[str, str]:
+    """The options of a worker by name; those without a value have an empty one."""
+    path, print_only, *rest = claude.command(program, one, worker, SESSION, **how)
+    assert (path, print_only) == ("/bin/claude", "-p")
+    assert all(option.startswith("--") for option in rest)
+    return {name[2:]: value for name, _, value in (option.partition("=") for option in rest)}
+
+
+def permissions(one: Task, worker: WorkerType = GENERAL, **how: Any) -> dict[str, list[str]]:
+    settings: dict[str, dict[str, list[str]]] = json.loads(options(one, worker, **how)["settings"])
+    assert list(settings) == ["permissions"]
+    return settings["permissions"]
 
 
 def test_the_command_line_of_an_ordinary_task() -> None:
-    assert claude.command("/bin/claude", work(), SESSION) == (
+    assert claude.command(OLD, work(), GENERAL, SESSION) == (
         "/bin/claude",
         "-p",
         "--output-format=stream-json",
@@ -31,8 +51,9 @@ def test_the_command_line_of_an_ordinary_task() -> None:
         f"--session-id={SESSION}",
         "--model=sonnet",
         "--permission-mode=acceptEdits",
-        "--allowedTools=Read,Grep,Glob,Edit,Write",
-        "--disallowedTools=Agent,Task,Workflow,SendMessage,ListAgents,Edit(.orchestrator/**),Write(.orchestrator/**)",
+        "--tools=Edit,Glob,Grep,Read,Write",
+        '--settings={"permissions":{"allow":["Read","Grep","Glob","Edit","Write"],'
+        '"deny":["Agent","Task","Workflow","SendMessage","ListAgents","Edit(.orchestrator/**)","NotebookEdit","Bash"]}}',
     )
 
 
@@ -41,62 +62,186 @@ def test_the_command_line_of_a_task_that_sets_everything() -> None:
         model="opus",
         tools=("Read", "Bash(python -m cProfile *)"),
         allow=("WebFetch",),
-        verify=("make test",),
+        verify=('grep -q "a, b" x',),
         permission_mode="plan",
         budget_usd=1.5,
+        max_turns=7,
+        setting_sources=("user", "project"),
         output_schema={"type": "object"},
     )
-    assert claude.command("claude", one, SESSION)[5:] == (
-        "--model=opus",
-        "--permission-mode=plan",
-        "--allowedTools=Read,Bash(python -m cProfile *),WebFetch,Bash(make test)",
-        f"--disallowedTools={','.join(claude.DENIED)}",
-        "--max-budget-usd=1.5",
-        '--json-schema={"type":"object"}',
-    )
+
+    given = options(one, prompt_file="/w/role.md")
+
+    assert permissions(one)["allow"] == [
+        "Read", "Bash(python -m cProfile *)", "WebFetch", 'Bash(grep -q "a, b" x)',
+    ]  # fmt: skip
+    assert {name: given[name] for name in list(given)[3:5] + list(given)[7:]} == {
+        "model": "opus",
+        "permission-mode": "plan",
+        "setting-sources": "user,project",
+        "append-system-prompt-file": "/w/role.md",
+        "max-turns": "7",
+        "max-budget-usd": "1.5",
+        "json-schema": '{"type":"object"}',
+    }
+
+
+def test_a_worker_type_stands_in_for_what_the_task_leaves_open() -> None:
+    worker = WorkerType(name="x", tools=("Read",), model="haiku", permission_mode="dontAsk")
+
+    given = options(work(), worker)
+
+    assert (given["tools"], given["model"], given["permission-mode"]) == ("Read", "haiku", "dontAsk")
+    assert options(work(model="opus"), worker)["model"] == "opus"
 
 
 def test_a_session_is_continued_where_it_is_to_be() -> None:
-    argv = claude.command("claude", work(), SESSION, resume=True)
-    assert f"--resume={SESSION}" in argv
-    assert not any(option.startswith("--session-id") for option in argv)
+    given = options(work(), resume=True)
+    assert given["resume"] == SESSION
+    assert "session-id" not in given
 
 
 def test_the_last_attempt_takes_the_fallback_model_where_there_is_one() -> None:
-    assert "--model=haiku" in claude.command("claude", work(fallback_model="haiku"), SESSION, last=True)
-    assert "--model=sonnet" in claude.command("claude", work(fallback_model="haiku"), SESSION)
-    assert "--model=sonnet" in claude.command("claude", work(), SESSION, last=True)
+    assert options(work(fallback_model="haiku"), last=True)["model"] == "haiku"
+    assert options(work(fallback_model="haiku"))["model"] == "sonnet"
+    assert options(work(), last=True)["model"] == "sonnet"
+
+
+def test_what_only_newer_versions_take_is_given_to_them_alone() -> None:
+    newer = {"permission-prompts": "none", "exclude-dynamic-system-prompt-sections": ""}
+    assert newer.items() <= options(work(), program=NEW).items()
+    assert not newer.keys() & options(work()).keys()
+
+
+UNTRUSTED = Program("/bin/claude", OLDEST, "", NEEDED)
+
+
+@pytest.mark.parametrize(
+    ("program", "asked", "sources", "strict"),
+    [
+        (OLD, None, None, False),
+        (OLD, ("user",), "user", False),
+        (UNTRUSTED, None, "user", True),
+        (UNTRUSTED, (), "", True),
+        (UNTRUSTED, ("user", "local"), "user,local", True),
+        (UNTRUSTED, ("user", "project"), "user,project", False),
+    ],
+)
+def test_the_settings_of_a_folder_nobody_trusts_stay_out_unless_the_plan_asks_for_them(
+    program: Program, asked: tuple[str, ...] | None, sources: str | None, strict: bool
+) -> None:
+    given = options(work(setting_sources=asked), program=program)
+    assert given.get("setting-sources") == sources
+    assert ("strict-mcp-config" in given) == strict
 
 
 WORDS = st.text(min_size=1) | st.sampled_from(
     ["--dangerously-skip-permissions", "-p", "--", "a b", "x=y", "\n"]
 )
+SOME = st.lists(WORDS).map(tuple)
 
 
-@given(WORDS, st.lists(WORDS).map(tuple), st.lists(WORDS).map(tuple), WORDS, WORDS)
+@given(WORDS, SOME, SOME, SOME, SOME, WORDS, WORDS, WORDS)
 def test_no_value_becomes_an_option_or_the_prompt(
-    model: str, tools: tuple[str, ...], verify: tuple[str, ...], name: str, text: str
+    model: str,
+    tools: tuple[str, ...],
+    allow: tuple[str, ...],
+    verify: tuple[str, ...],
+    denied: tuple[str, ...],
+    name: str,
+    text: str,
+    path: str,
 ) -> None:
-    one = work(model=model, tools=tools, verify=verify, output_schema={"type": "object", name: text})
+    one = work(
+        model=model, tools=tools, allow=allow, verify=verify, output_schema={"type": "object", name: text}
+    )
+    worker = WorkerType(name=name, denied=denied, prompt=text)
     known = {
-        "--output-format", "--verbose", "--session-id", "--model", "--permission-mode", "--allowedTools",
-        "--disallowedTools", "--json-schema",
+        "--output-format", "--verbose", "--session-id", "--model", "--permission-mode", "--tools",
+        "--settings", "--json-schema", "--append-system-prompt-file", "--permission-prompts", "--setting-sources",
+        "--exclude-dynamic-system-prompt-sections", "--strict-mcp-config",
     }  # fmt: skip
-    _, print_only, *options = claude.command("claude", one, SESSION)
-    assert print_only == "-p"
-    assert [option.split("=", 1)[0] for option in options if option.split("=", 1)[0] not in known] == []
-    assert len(options) == len(known)
+    argv = claude.command(NEW, one, worker, SESSION, prompt_file=path, workspace=f"/{path}")
+    assert argv[:2] == ("/bin/claude", "-p")
+    assert [option.split("=", 1)[0] for option in argv[2:] if option.split("=", 1)[0] not in known] == []
+    assert len(argv) == 2 + len(known)
+
+
+@given(SOME, SOME, SOME)
+def test_no_rule_raises_a_permission_or_loosens_another_rule(
+    tools: tuple[str, ...], verify: tuple[str, ...], denied: tuple[str, ...]
+) -> None:
+    worker = WorkerType(name="x", denied=denied)
+    found = permissions(work(tools=tools, verify=verify), worker)
+    assert set(claude.DENIED) <= set(found["deny"])
+    assert set(denied) <= set(found["deny"])
+    assert set(found["allow"]) - set(tools) <= {rule for rule in found["allow"] if rule.startswith("Bash(")}
 
 
 def test_nothing_of_the_task_but_its_settings_is_on_the_command_line() -> None:
     one = work(title="SECRET", constraints=("SECRET",), inputs={"a": "SECRET"}, steps=("SECRET",))
-    assert not any("SECRET" in option for option in claude.command("claude", one, SESSION))
+    argv = claude.command(OLD, one, WorkerType(name="x", prompt="SECRET", description="SECRET"), SESSION)
+    assert not any("SECRET" in option for option in argv)
 
 
 def test_a_worker_starts_no_agents_and_leaves_the_workspace_alone() -> None:
-    assert {"Agent", "Task", "Workflow", "Write(.orchestrator/**)", "Edit(.orchestrator/**)"} <= set(
-        claude.DENIED
+    assert {"Agent", "Task", "Workflow", "SendMessage", "ListAgents", "Edit(.orchestrator/**)"} <= set(
+        permissions(work(allow=("Agent", "Edit")))["deny"]
     )
+
+
+def test_a_workspace_elsewhere_is_left_alone_too() -> None:
+    assert "Edit(//srv/w/.orchestrator/**)" in permissions(work(), workspace="/srv/w/.orchestrator")["deny"]
+
+
+def test_the_model_is_not_told_of_tools_that_it_may_not_use() -> None:
+    one = work(tools=("Read", "Agent", "Edit", "mcp__files__find", "Skill(greet)"))
+    assert options(one)["tools"] == "Edit,Read,Skill"
+    assert options(one, READER)["tools"] == "Read,Skill"
+
+
+def test_a_task_with_checks_may_run_them_and_is_told_of_bash() -> None:
+    one = work(verify=("make test", "make 2>&1 | tail -5", " "))
+    assert options(one)["tools"] == "Bash,Edit,Glob,Grep,Read,Write"
+    assert permissions(one)["allow"][5:] == ["Bash(make test)", "Bash(make)", "Bash(tail -5)"]
+    assert "Bash" not in permissions(one)["deny"]
+
+
+@pytest.mark.parametrize(
+    ("tools", "reads_only"),
+    [
+        (("Read",), True),
+        (("Read", "Bash(git log *)"), True),
+        (("Read", "Bash"), False),
+        (("Read", "Bash(*)"), False),
+        (("Read", "Write"), False),
+        (("Read", "Edit"), False),
+    ],
+)
+def test_who_may_not_write_may_not_by_bash_either(tools: tuple[str, ...], reads_only: bool) -> None:
+    denied = permissions(work(tools=tools, verify=("make",)))["deny"]
+    assert (claude.DENIED_TO_READERS in denied) == reads_only
+
+
+def test_no_tools_at_all_can_be_asked_for() -> None:
+    assert options(work(tools=()))["tools"] == ""
+
+
+def test_a_prefix_is_shared_by_workers_that_are_told_the_same() -> None:
+    one, worker = work(), WorkerType(name="x")
+    same = [
+        work(title="Else", allow=("Read(//etc/**)",)),
+        work(tools=("Write", "Edit", "Glob", "Grep", "Read")),
+    ]
+    other = [work(model="haiku"), work(verify=("make",)), work(output_schema={}), work(allow=("WebFetch",))]
+    assert {claude.prefix(each, worker) for each in same} == {claude.prefix(one, worker)}
+    assert len({claude.prefix(each, worker) for each in (one, *other)}) == 5
+    assert claude.prefix(one, worker) != claude.prefix(one, GENERAL)
+
+
+def test_the_last_attempt_can_have_another_prefix() -> None:
+    one = work(fallback_model="haiku")
+    assert claude.prefix(one, GENERAL, last=True) != claude.prefix(one, GENERAL)
 
 
 def test_sessions_are_known_before_they_start_and_differ() -> None:
@@ -106,199 +251,7 @@ def test_sessions_are_known_before_they_start_and_differ() -> None:
     assert all(str(uuid.UUID(one)) == one for one in drawn)
 
 
-def test_a_run_that_goes_well_is_read() -> None:
-    said = claude.read(
-        stream(
-            "Found it.",
-            tools=2,
-            num_turns=4,
-            session_id=SESSION,
-            total_cost_usd=0.25,
-            usage={"input_tokens": 3, "cache_read_input_tokens": 40, "output_tokens": 5, "service_tier": "x"},
-            modelUsage={"claude-sonnet": {}, "claude-haiku": {}},
-        ).splitlines(keepends=True)
-    )
-    assert said == Said(
-        started=True, ended=True, subtype="success", turns=4, tool_calls=2, text="Found it.", cost_usd=0.25,
-        input_tokens=43, output_tokens=5, model="claude-sonnet", session=SESSION,
-    )  # fmt: skip
-
-
-def lines(*told: object) -> list[bytes]:
-    return [json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in told]
-
-
-def result(**fields: Any) -> dict[str, Any]:
-    return {
-        "type": "result",
-        "subtype": "success",
-        "is_error": False,
-        "num_turns": 1,
-        "result": "Done.",
-    } | fields
-
-
-def test_of_several_results_the_last_one_counts() -> None:
-    said = claude.read(lines(result(result="first"), result(result="last", subtype="error_max_turns")))
-    assert (said.text, said.subtype) == ("last", "error_max_turns")
-
-
-def test_without_a_result_it_is_known_whether_the_session_began() -> None:
-    assert claude.read([]) == Said()
-    assert claude.read(lines({"type": "system", "subtype": "init"})) == Said(started=True)
-    assert claude.read(lines({"type": "system", "subtype": "api_retry"})) == Said()
-
-
-def test_a_tool_call_without_its_result_is_open() -> None:
-    called = {"type": "assistant", "message": {"content": [{"type": "tool_use", "id": "t1", "name": "Bash"}]}}
-    answered = {"type": "user", "message": {"content": [{"type": "tool_result", "tool_use_id": "t1"}]}}
-    assert claude.read(lines(called)) == Said(tool_calls=1, open_tool_call=True)
-    assert claude.read(lines(called, answered)) == Said(tool_calls=1)
-
-
-def test_garbage_before_between_and_after_hides_nothing() -> None:
-    garbage = [
-        b"warning: x\n",
-        b"\xff\xfe\x00\n",
-        b"{\n",
-        b'{"type":"result","result":\n',
-        b"null\n",
-        b"{}\n",
-        b"\n",
-    ]
-    well = stream("Done.").splitlines(keepends=True)
-    mixed = [piece for line in well for piece in (*garbage, line)] + garbage
-    assert claude.read(mixed) == claude.read(well)
-
-
-def test_a_cut_off_result_line_is_no_result() -> None:
-    last = lines(result(result="x" * 100))[0]
-    assert not any(claude.read([last[:length]]).ended for length in range(len(last) - 2))
-
-
-ODD = [
-    None,
-    True,
-    0,
-    -1,
-    3.5,
-    1 << 70,
-    "",
-    "text",
-    [],
-    [1, None],
-    {},
-    {"a": 1},
-    [{"tool_name": None}],
-    "\x1b[31m",
-]
-FIELDS = [
-    "subtype", "is_error", "api_error_status", "api_error", "num_turns", "errors", "structured_output",
-    "total_cost_usd", "usage", "modelUsage", "permission_denials", "session_id", "message", "rate_limit_info",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("field", FIELDS)
-@pytest.mark.parametrize("value", ODD, ids=repr)
-def test_an_odd_value_in_one_field_does_not_hide_the_others(field: str, value: object) -> None:
-    said = claude.read(lines(result(**{field: value})))
-    assert said.ended
-    assert said.text == "Done."
-    journaled(said)
-
-
-def journaled(said: Said) -> None:
-    """What was read can be judged, written to the journal and read again."""
-    ruling = judge(work(), Evidence(Ending(0), said))
-    event = events.AttemptFinished(
-        seq=1, time=datetime(2025, 1, 1, tzinfo=UTC), task="a", attempt=1, outcome=ruling.outcome,
-        reason=ruling.reason, cost_usd=said.cost_usd, input_tokens=said.input_tokens, session=said.session,
-        output_tokens=said.output_tokens, model=said.model, until=said.until,
-    )  # fmt: skip
-    assert events.decode(events.encode(event)) == event
-
-
-def test_half_a_character_that_was_cut_off_does_not_hide_the_result() -> None:
-    line = b'{"type":"result","subtype":"success","is_error":false,"num_turns":1,"result":"ok \\ud83d"}\n'
-    said = claude.read([line])
-    assert said.ended
-    assert said.text == "ok ?"
-    journaled(said)
-
-
-def test_deeply_nested_lines_are_passed_over() -> None:
-    deep = b'{"type":"result","result":' + b"[" * 200_000 + b"]" * 200_000 + b"}\n"
-    assert claude.read([deep, deep.replace(b"[", b'["\\u0041",', 1)]) == Said()
-
-
-def test_the_errors_of_a_result_without_text_are_its_text() -> None:
-    said = claude.read(lines({"type": "result", "subtype": "error_during_execution", "errors": ["one", 2]}))
-    assert said.text == "one; 2"
-
-
-@pytest.mark.parametrize(
-    ("info", "until"),
-    [
-        ({"status": "rejected", "resetsAt": 1_740_000_000}, datetime.fromtimestamp(1_740_000_000, UTC)),
-        ({"status": "allowed", "resetsAt": 1_740_000_000}, None),
-        ({"status": "rejected"}, None),
-        ({"status": "rejected", "resetsAt": 1_740_000_000_000_000}, None),
-        ({"status": "rejected", "resetsAt": 1e300}, None),
-        ({"status": "rejected", "resetsAt": -1}, None),
-        ({"status": "rejected", "resetsAt": "soon"}, None),
-        ([], None),
-    ],
-)
-def test_a_reset_time_is_taken_from_a_rejection_that_names_one(info: object, until: datetime | None) -> None:
-    said = claude.read(lines({"type": "rate_limit_event", "rate_limit_info": info}, result()))
-    assert said.until == until
-    journaled(said)
-
-
-def test_denied_tools_are_listed() -> None:
-    said = claude.read(
-        lines(result(permission_denials=[{"tool_name": "Bash"}, {}, "x", {"tool_name": "Write"}]))
-    )
-    assert said.denials == ("Bash", "?", "Write")
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-)
-KINDS = st.sampled_from(["result", "system", "assistant", "user", "rate_limit_event", "odd"])
-
-
-@given(
-    st.lists(
-        st.fixed_dictionaries({"type": KINDS}, optional=dict.fromkeys([*FIELDS, "result"], JSON)), max_size=4
-    )
-)
-def test_any_json_is_read_and_can_be_journaled(told: list[dict[str, Any]]) -> None:
-    journaled(claude.read(lines(*told)))
-    for line in lines(*told):
-        claude.told(line)
-
-
-@given(st.lists(st.binary() | st.binary().map(lambda raw: b'{"type":"result",' + raw + b"}"), max_size=4))
-def test_any_bytes_are_read(raw: list[bytes]) -> None:
-    journaled(claude.read(raw))
-    assert all("\x1b" not in claude.told(line) for line in raw)
-
-
-def test_people_are_told_what_was_said_and_which_tools_were_used() -> None:
-    content = [
-        {"type": "text", "text": "I will \x1b[31mlook"},
-        {"type": "tool_use", "name": "Bash", "input": {"command": "ls\n-l"}},
-        {"type": "odd"},
-    ]
-    told = claude.told(lines({"type": "assistant", "message": {"content": content}})[0])
-    assert told == "I will look\n→ Bash {'command': 'ls\\n-l'}"
-    assert claude.told(lines(result(result="All \x1b[1mgood"))[0]) == "[success] All good"
-    assert claude.told(lines({"type": "system", "subtype": "init"})[0]) == ""
-    assert claude.told(b"plain \x1b[1mtext\n") == "plain text"
-
-
-def test_a_plan_of_such_tasks_can_be_journaled() -> None:
-    assert plan(work(output_schema={"type": "object"})).tasks[0].cli == "claude"
+def test_no_variable_of_the_environment_is_both_set_and_taken_out() -> None:
+    assert not claude.environment().keys() & set(claude.SESSION_VARIABLES)
+    claude.environment().clear()
+    assert claude.environment()["CLAUDE_CODE_MAX_RETRIES"] == "2"

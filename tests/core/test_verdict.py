@@ -3,308 +3,327 @@ from __future__ import annotations
 from typing import Any, get_args
 
 import pytest
-from fakes import task
 from hypothesis import given
 from hypothesis import strategies as st
+from saying import CREDIT, LIMIT, LOGIN, SHELL, command, ruling, says, work
 
-from orchestrator.core import verdict
-from orchestrator.core.plan import Task
-from orchestrator.core.verdict import (
-    COUNTING,
-    HALTING,
-    Check,
-    Ending,
-    Evidence,
-    Following,
-    Outcome,
-    Said,
-    judge,
-    what_follows,
-    worth_checking,
-)
-
-SHELL = task("a", timeout="5m", idle_timeout="2m")
-CLAUDE = task("a", cli="claude", run="", description="x", timeout="5m", idle_timeout="2m")
-
-
-def says(text: str = "Done.", **fields: Any) -> Said:
-    """What a worker writes in a run that goes well, but for `fields`."""
-    well: dict[str, Any] = {"started": True, "ended": True, "subtype": "success", "turns": 3, "tool_calls": 2}
-    return Said(**(well | fields), text=text)
-
-
-def failed(text: str, status: int | None = None, **fields: Any) -> Said:
-    return says(text, is_error=True, status=status, **fields)
-
-
-def outcome_of(ending: Ending, said: Said | None = None, one: Task | None = None, **evidence: Any) -> str:
-    one = one or (SHELL if said is None else CLAUDE)
-    ruling = judge(one, Evidence(ending, said, **evidence))
-    return f"{ruling.outcome}: {ruling.reason}".removesuffix(": ")
-
-
-NOTHING = Said()
-STARTED = Said(started=True)
-LIMIT = "You've hit your session limit · resets 3:45pm"
-LOGIN = "Not logged in · Please run /login"
-CREDIT = "Credit balance is too low"
-
-ROWS: list[tuple[str, Ending, Said | None, str]] = [
-    ("a command that ended well", Ending(0), None, "success"),
-    ("a command that failed", Ending(3), None, "error: exit status 3"),
-    ("a command that was killed", Ending(-9), None, "error: killed by SIGKILL"),
-    ("a command whose end nobody saw", Ending(), None,
-     "interrupted: its process ended unseen and left no exit status"),
-    ("too long", Ending(-15, "timeout"), None, "timeout: stopped after its timeout of 5m"),
-    ("too silent", Ending(-15, "stalled"), NOTHING, "stalled: stopped: nothing was written for 2m"),
-    ("stopped with the run", Ending(-15, "interrupted"), None, "interrupted: stopped with the run"),
-    ("cancelled", Ending(0, "cancelled"), says(), "cancelled: cancelled"),
-    ("exit 0 and success", Ending(0), says(), "success"),
-    ("success before the order to stop took effect", Ending(0, "interrupted"), says(), "success"),
-    ("success, but over its time", Ending(0, "timeout"), says(), "timeout: stopped after its timeout of 5m"),
-    ("success, its exit unseen", Ending(), says(), "success"),
-    ("success over a failing exit", Ending(1), says(), "error: exit status 1"),
-    ("success over a kill", Ending(143), says(), "error: killed by SIGTERM"),
-    ("an answer about logins over a failing exit", Ending(1), says("Invalid API key: fixed."),
-     "error: exit status 1"),
-    ("HTTP 400", Ending(1), failed("Bad request", 400), "error: HTTP 400: Bad request"),
-    ("HTTP 401", Ending(1), failed("Unauthorized", 401), "authentication: Unauthorized"),
-    ("HTTP 429", Ending(1), failed("Slow down", 429), "rate limited: Slow down"),
-    ("HTTP 429 that names no quota", Ending(1), failed("limited (not your usage limit)", 429),
-     "rate limited: limited (not your usage limit)"),
-    ("HTTP 500", Ending(1), failed("Internal", 500), "error: HTTP 500: Internal"),
-    ("HTTP 529", Ending(1), failed("Overloaded", 529), "overloaded: Overloaded"),
-    ("a usage limit by field", Ending(1), failed("No.", 429, api_error="usage_limit_reached"), "usage limited: No."),
-    ("a usage limit by text", Ending(1), failed(LIMIT, 429), f"usage limited: {LIMIT}"),
-    ("not logged in", Ending(1), failed(LOGIN), f"authentication: {LOGIN}"),
-    ("no credit", Ending(1), failed(CREDIT, 400), f"no credit: {CREDIT}"),
-    ("an error without a status", Ending(1), failed("Connection dropped"), "error: Connection dropped"),
-    ("an error during execution", Ending(0), failed("", subtype="error_during_execution"),
-     "error: error_during_execution"),
-    ("an error without a word", Ending(1), failed(""), "error: failed without a word"),
-    ("too many turns", Ending(1), failed("", subtype="error_max_turns"), "ceiling: reached its ceiling of turns"),
-    ("too much money", Ending(1), failed("", subtype="error_max_budget_usd"),
-     "ceiling: reached its ceiling of money"),
-    ("no answer in the schema", Ending(1), failed("", subtype="error_max_structured_output_retries"),
-     "invalid output: the answer never matched output_schema"),
-    ("exit 0 and nothing written", Ending(0), NOTHING, "empty: exit status 0, but no result was written"),
-    ("exit 0 and no result line", Ending(0), STARTED, "empty: exit status 0, but no result was written"),
-    ("exit 1 and nothing written", Ending(1), NOTHING, "error: exit status 1"),
-    ("killed by SIGTERM", Ending(143), STARTED, "error: killed by SIGTERM before it had a result"),
-    ("killed by SIGKILL", Ending(-9), STARTED, "error: killed by SIGKILL before it had a result"),
-    ("killed by SIGHUP", Ending(129), STARTED, "error: killed by SIGHUP before it had a result"),
-    ("killed by an unknown signal", Ending(-64), STARTED, "error: killed by SIGRTMAX before it had a result"),
-    ("its end unseen, without a result", Ending(), STARTED,
-     "interrupted: its process ended unseen, without a result"),
-    ("no turn", Ending(0), says("Unknown command: /x", turns=0),
-     "empty: no turn was taken: Unknown command: /x"),
-    ("an empty result", Ending(0), says(" \n"), "empty: the result is empty"),
-    ("an empty text beside structured output", Ending(0), says("", structured=True), "success"),
-    ("denied tools", Ending(0), says(denials=("Bash", "Write", "Bash")), "denied: denied: Bash, Write"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("ending", "said", "expected"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS]
-)
-def test_an_attempt_is_judged_by_all_its_signals(ending: Ending, said: Said | None, expected: str) -> None:
-    assert outcome_of(ending, said) == expected
-
-
-def test_a_complaint_on_stderr_explains_an_exit_status() -> None:
-    assert outcome_of(Ending(2), complaint="make: no rule") == "error: exit status 2: make: no rule"
-    assert outcome_of(Ending(1), NOTHING, complaint=LOGIN) == f"authentication: {LOGIN}"
-
-
-def test_a_command_that_prints_the_words_of_a_login_halts_nothing() -> None:
-    assert outcome_of(Ending(1), complaint=LOGIN) == f"error: exit status 1: {LOGIN}"
-
-
-def test_a_long_answer_that_quotes_a_limit_is_no_limit() -> None:
-    text = f"The log says: {LIMIT}. " + "It goes on. " * 40
-    assert outcome_of(Ending(1), failed(text)).startswith("error: ")
-
-
-def work(**fields: Any) -> Task:
-    return task("a", cli="claude", run="", description="x", **fields)
-
+from orchestrator.core import consequences, evidence, verdict
+from orchestrator.core.evidence import Check, Ending, Evidence, Said
+from orchestrator.core.report import Report
+from orchestrator.core.verdict import LONGEST_REASON, Outcome, judge, proof, proven
 
 GOOD, BAD = Check("make test", 0), Check("make lint", 1, "E501\nline too long")
+COMPLETE = Report("complete", "All is done.")
+PARTIAL = Report("partial", "Half of it is done.")
+ASKING = Report("blocked", "Two ways lead there.", questions=("Which key?", "Whose?"))
+SCHEMA = {"type": "object"}
+
+
+def worked(one: Any = None, said: Said | None = None, **signals: Any) -> str:
+    """The ruling on an attempt whose process ended well."""
+    return ruling(Ending(0), said or says(), one, **signals)
 
 
 def test_missing_artifacts_and_failing_checks_are_all_named() -> None:
     one = work(artifacts=("a.md",), verify=("make lint", "make test"))
     checks = (BAD, Check("make test", None))
-    assert outcome_of(Ending(0), says(), one, artifact_problems=("a.md: missing",), checks=checks) == (
-        "unverified: a.md: missing; verify `make lint`: exit status 1: E501 line too long; "
-        "verify `make test`: had to be stopped"
+    assert worked(one, artifact_problems=("a.md is missing",), checks=checks) == (
+        "unverified: a.md is missing; verify `make lint`: exit status 1: E501 line too long; "
+        "verify `make test`: had to be stopped at the timeout of 5m"
     )
 
 
+@pytest.mark.parametrize("problem", ["missing", "empty", "as it was before the first attempt"])
+def test_artifacts_that_prove_nothing_are_a_reason(problem: str) -> None:
+    found = worked(work(artifacts=("a.md",)), artifact_problems=(f"artifact a.md is {problem}",))
+    assert found == f"unverified: artifact a.md is {problem}"
+
+
+def test_a_check_that_is_not_there_is_said_to_be_missing() -> None:
+    missing = (Check("lint src", 127, "sh: 1: lint: not found\n"),)
+    assert worked(work(verify=("lint src",)), checks=missing) == (
+        "unverified: verify `lint src`: the command was not found (exit status 127): sh: 1: lint: not found"
+    )
+
+
+def test_of_a_long_output_the_end_is_quoted() -> None:
+    printed = "collecting\n" * 500 + "FAILED test_a\n1 failed in 2s\n"
+    found = worked(work(verify=("make",)), checks=(Check("make", 2, printed),))
+    assert found == "unverified: verify `make`: exit status 2: FAILED test_a 1 failed in 2s"
+
+
+def test_of_a_long_line_the_end_is_quoted() -> None:
+    found = worked(work(verify=("make",)), checks=(Check("make", 2, "x" * 9000 + " 1 failed"),))
+    assert found.endswith("xxx 1 failed")
+    assert len(found) < 300
+
+
 def test_a_command_is_verified_like_a_worker() -> None:
-    one = task("a", verify=("make lint",))
-    assert outcome_of(Ending(0), None, one, checks=(BAD,)).startswith("unverified")
-    assert outcome_of(Ending(0), None, one, checks=(GOOD,)) == "success"
+    one = command(verify=("make lint",))
+    assert ruling(Ending(0), None, one, checks=(BAD,)).startswith("unverified")
+    assert ruling(Ending(0), None, one, checks=(GOOD,)) == "success"
 
 
-@pytest.mark.parametrize("said", [None, says()])
-def test_work_whose_checks_were_not_run_is_not_done(said: Said | None) -> None:
-    one = work(verify=("make lint", "make test")) if said else task("a", verify=("make lint", "make test"))
-    assert outcome_of(Ending(0), said, one, checks=(GOOD,)).startswith("unverified")
-    assert outcome_of(Ending(0, "interrupted"), said, one).startswith("interrupted")
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (None, "unverified: it ended before its work was verified"),
+        (says(), "unverified: it ended before its work was verified"),
+        (says(denials=("Bash",)), "denied: denied: Bash; it ended before its work was verified"),
+    ],
+)
+def test_work_whose_checks_were_not_run_is_not_done(said: Said | None, expected: str) -> None:
+    checks = ("make lint", "make test")
+    one = work(verify=checks) if said else command(verify=checks)
+    assert ruling(Ending(0), said, one, checks=(GOOD,)) == expected
+    assert ruling(Ending(0, "interrupted"), said, one).startswith("interrupted")
 
 
 def test_work_stopped_while_it_was_verified_is_interrupted() -> None:
-    one = work(verify=("make lint",))
     stopped = (Check("make lint", None),)
-    assert outcome_of(Ending(0, "interrupted"), says(), one, checks=stopped) == (
+    assert ruling(Ending(0, "interrupted"), says(), work(verify=("make lint",)), checks=stopped) == (
         "interrupted: stopped while its work was being verified"
     )
 
 
 def test_proof_outranks_denials_and_an_empty_text() -> None:
     one = work(verify=("make test",))
-    assert (
-        outcome_of(Ending(0), says(denials=("Bash",)), one, checks=(GOOD,))
-        == "success: although denied: Bash"
-    )
-    assert outcome_of(Ending(0), says(""), one, checks=(GOOD,)) == "success"
-    assert outcome_of(Ending(0), says("", denials=("Bash",)), work(artifacts=("a",))).startswith("success")
+    assert worked(one, says(denials=("Bash",)), checks=(GOOD,)) == "success: although denied: Bash"
+    assert worked(one, says(""), checks=(GOOD,)) == "success"
+    assert worked(work(artifacts=("a",)), says("", denials=("Bash",))).startswith("success")
+
+
+def test_an_empty_result_without_proof_is_empty() -> None:
+    assert worked(said=says(" \n")) == "empty: the result is empty"
+    assert worked(said=says("", structured='{"a":1}')) == "success"
 
 
 def test_declared_work_without_a_tool_call_needs_proof() -> None:
     said = says(tool_calls=0)
     suspicious = "unverified: declares work, but no tool was used and nothing proves it"
-    assert outcome_of(Ending(0), said, work(writes=("src/**",))) == suspicious
-    assert (
-        outcome_of(Ending(0), said, work(writes=("src/**",), verify=("make test",)), checks=(GOOD,))
-        == "success"
+    assert worked(work(writes=("src/**",)), said) == suspicious
+    assert worked(work(writes=("src/**",), verify=("make test",)), said, checks=(GOOD,)) == "success"
+    assert worked(said=said) == "success"
+
+
+def test_denials_without_proof_block_and_are_listed_once_each() -> None:
+    said = says(denials=("Bash(npm test)", "Edit(//srv/a.txt)", "Bash(npm test)"))
+    assert worked(said=said) == "denied: denied: Bash(npm test), Edit(//srv/a.txt)"
+    assert worked(said=said, report=COMPLETE).startswith("denied")
+
+
+def test_denials_outrank_failing_checks_which_are_told_with_them() -> None:
+    found = worked(work(verify=("make lint",)), says(denials=("Bash(npm ci)",)), checks=(BAD,))
+    assert found == ("denied: denied: Bash(npm ci); verify `make lint`: exit status 1: E501 line too long")
+
+
+def test_denied_reading_does_no_harm_to_work_that_is_reported_complete() -> None:
+    said = says(denials=("Read(//etc/hosts)", "WebFetch(domain:example.org)", "Grep"))
+    listed = "denied: Read(//etc/hosts), WebFetch(domain:example.org), Grep"
+    assert worked(said=said, report=COMPLETE) == f"success: although {listed}"
+    assert worked(said=said, report=PARTIAL) == f"denied: {listed}"
+    assert worked(said=said) == f"denied: {listed}"
+    assert worked(work(verify=("make lint",)), said, report=COMPLETE, checks=(BAD,)).startswith("unverified")
+
+
+def test_denied_reading_does_no_harm_to_a_structured_output_that_is_valid() -> None:
+    said = says(denials=("Read(//etc/hosts)",), structured="{}")
+    one = work(output_schema=SCHEMA)
+    assert worked(one, said).startswith("success: although denied")
+    assert worked(one, said, schema_problem="/a: must be text").startswith("denied")
+
+
+def test_of_many_denials_whole_rules_are_listed_and_the_others_counted() -> None:
+    rules = tuple(f"Bash(make target-{number})" for number in range(5000))
+    found = judge(work(), Evidence(Ending(0), says(denials=rules)))
+    listed, _, rest = found.reason.removeprefix("denied: ").rpartition(" and ")
+    shown = listed.split(", ")
+    assert tuple(shown) == rules[: len(shown)]
+    assert rest == f"{5000 - len(shown)} more"
+
+
+def test_a_worker_that_cannot_go_on_waits_for_a_person() -> None:
+    assert worked(report=ASKING) == "blocked: it asks: Which key? Whose?"
+    assert worked(report=Report("blocked", "No network.")) == "blocked: it asks: No network."
+    assert worked(report=Report("blocked")) == "blocked: its report says blocked, and does not say why"
+
+
+def test_a_worker_that_asks_is_not_told_of_failing_checks_again_and_again() -> None:
+    found = worked(work(verify=("make lint",)), report=ASKING, checks=(BAD,))
+    assert found.startswith("blocked: it asks: Which key? Whose?; verify `make lint`")
+
+
+def test_what_was_denied_and_what_is_asked_is_told_together() -> None:
+    found = worked(said=says(denials=("Bash(id)",)), report=ASKING)
+    assert found == "denied: denied: Bash(id); it asks: Which key? Whose?"
+
+
+def test_proof_outranks_what_a_report_says() -> None:
+    one = work(verify=("make test",))
+    assert worked(one, report=ASKING, checks=(GOOD,)) == "success: although its report says blocked"
+    assert worked(one, report=PARTIAL, checks=(GOOD,)) == (
+        "success: its report says partial: Half of it is done."
     )
-    assert outcome_of(Ending(0), said) == "success"
 
 
-def test_a_schema_asks_for_structured_output() -> None:
-    one = work(output_schema={"type": "object"})
-    assert outcome_of(Ending(0), says(), one) == "invalid output: no structured output was given"
-    assert outcome_of(Ending(0), says(structured=True), one) == "success"
+def test_a_partial_report_is_said_and_a_complete_one_is_not() -> None:
+    assert worked(report=PARTIAL) == "success: its report says partial: Half of it is done."
+    assert worked(report=Report("partial")) == "success: its report says partial"
+    assert worked(report=COMPLETE) == "success"
 
 
-def test_only_work_that_can_still_succeed_is_worth_checking() -> None:
-    assert worth_checking(SHELL, Evidence(Ending(0)))
-    assert not worth_checking(SHELL, Evidence(Ending(1)))
-    assert not worth_checking(CLAUDE, Evidence(Ending(0), NOTHING))
-    assert not worth_checking(SHELL, Evidence(Ending(0, "timeout")))
+def test_files_changed_outside_of_writes_need_proof() -> None:
+    one = work(writes=("src/**",), verify=("make test",))
+    outside = ("b.txt", "c/d.txt")
+    assert worked(one, outside=outside, checks=(GOOD,)) == (
+        "success: although it changed b.txt, c/d.txt outside of its writes"
+    )
+    assert worked(work(writes=("src/**",)), outside=outside) == (
+        "unverified: it changed b.txt, c/d.txt outside of its writes"
+    )
+    assert worked(one, outside=outside, checks=(BAD,)).endswith(
+        "line too long; it changed b.txt, c/d.txt outside of its writes"
+    )
 
 
-def test_a_reason_is_one_line_of_bounded_length() -> None:
-    ruling = judge(CLAUDE, Evidence(Ending(0), says(denials=tuple(f"Tool\n{n}" for n in range(5000)))))
-    assert len(ruling.reason) < 300
-    assert "\n" not in ruling.reason
+def test_everything_that_is_to_be_known_about_a_success_is_told() -> None:
+    said = says(denials=("Bash(id)",))
+    assert worked(work(artifacts=("a",)), said, outside=("b",), report=PARTIAL) == (
+        "success: although denied: Bash(id); although it changed b outside of its writes; "
+        "its report says partial: Half of it is done."
+    )
 
 
+def test_a_schema_asks_for_structured_output_that_matches() -> None:
+    one = work(output_schema=SCHEMA)
+    structured = says(structured='{"a":1}')
+    assert worked(one) == "invalid output: no structured output was given"
+    assert worked(one, structured) == "success"
+    assert worked(one, structured, schema_problem="/a: must be text") == (
+        "invalid output: the structured output does not match output_schema: /a: must be text"
+    )
+
+
+def test_a_schema_is_not_proven_by_checks() -> None:
+    one = work(output_schema=SCHEMA, verify=("make test",))
+    assert worked(one, checks=(GOOD,)).startswith("invalid output")
+    assert worked(one, checks=(BAD,)) == (
+        "unverified: verify `make lint`: exit status 1: E501 line too long; no structured output was given"
+    )
+
+
+def test_work_is_proven_by_artifacts_or_by_all_of_its_checks() -> None:
+    assert proven(work(artifacts=("a",)), Evidence(Ending(0)))
+    assert not proven(work(artifacts=("a",)), Evidence(Ending(0), artifact_problems=("a is missing",)))
+    assert proven(work(verify=("make test",)), Evidence(Ending(0), checks=(GOOD,)))
+    assert not proven(work(verify=("make test", "make lint")), Evidence(Ending(0), checks=(GOOD,)))
+    assert not proven(work(verify=("make lint",), artifacts=("a",)), Evidence(Ending(0), checks=(BAD,)))
+    assert not proven(work(), Evidence(Ending(0)))
+
+
+def test_the_checks_of_a_plan_have_no_task() -> None:
+    assert proof(Evidence(Ending(0), checks=(GOOD,))) is None
+    found = proof(Evidence(Ending(0), checks=(Check("make", None),)))
+    assert found is not None
+    assert found.reason == "verify `make`: had to be stopped"
+
+
+def test_a_reason_is_one_clean_line() -> None:
+    printed = "\x1b[31mred\x1b[0m\x00\r\n\u202eback"
+    found = judge(work(verify=("make",)), Evidence(Ending(0), says(), checks=(Check("make", 1, printed),)))
+    assert found.reason == "verify `make`: exit status 1: red\ufffd \ufffdback"
+
+
+def test_evidence_without_a_word_is_given_one() -> None:
+    assert worked(work(artifacts=("a",)), artifact_problems=("",)) == "unverified: unverified"
+
+
+TEXTS = st.sampled_from(["", " ", "\n", "\x1b[0m", "Done.", LIMIT, LOGIN, CREDIT, "x" * 9000]) | st.text()
+REPORTS = st.builds(
+    Report,
+    st.sampled_from(["complete", "partial", "blocked"]),
+    TEXTS,
+    questions=st.lists(TEXTS, max_size=2).map(tuple),
+)
 SAID = st.builds(
     Said,
     started=st.booleans(),
+    answered=st.booleans(),
     ended=st.booleans(),
     is_error=st.booleans(),
-    subtype=st.sampled_from(["", "success", "error_max_turns", "error_during_execution", "odd"]),
-    status=st.sampled_from([None, 200, 401, 429, 500, 529]),
+    subtype=st.sampled_from(["", "success", "error_max_turns", "error_max_budget_usd", "odd"]) | TEXTS,
+    status=st.sampled_from([None, 200, 401, 403, 429, 500, 529]),
+    api_error=st.sampled_from(["", "usage_limit_reached", "authentication_failed", "billing_error", "odd"]),
     turns=st.sampled_from([None, 0, 1]),
-    denials=st.sampled_from([(), ("Bash",)]),
-    text=st.sampled_from(["", "Done.", LIMIT, LOGIN, CREDIT]),
+    tool_calls=st.integers(0, 1),
+    denials=st.lists(st.sampled_from(["Bash", "Read(//a)"]) | TEXTS, max_size=3).map(tuple),
+    text=TEXTS,
+    structured=st.sampled_from(["", "{}"]),
 )
 ENDINGS = st.builds(
     Ending,
-    st.sampled_from([None, 0, 1, 143, -9]),
+    st.none() | st.sampled_from([0, 1, 127, 143, -9]) | st.integers(-99, 255),
     st.sampled_from(["", "timeout", "stalled", "interrupted", "cancelled"]),
 )
 EVIDENCE = st.builds(
     Evidence,
     ENDINGS,
     st.none() | SAID,
-    st.sampled_from(["", LOGIN]),
-    st.sampled_from([(), ("a: missing",)]),
-    st.lists(st.builds(Check, st.just("make"), st.sampled_from([None, 0, 1])), max_size=2).map(tuple),
+    TEXTS,
+    st.lists(st.sampled_from(["a: missing"]) | TEXTS, max_size=2).map(tuple),
+    st.lists(st.builds(Check, TEXTS, st.sampled_from([None, 0, 1, 127, -11]), TEXTS), max_size=2).map(tuple),
+    schema_problem=TEXTS,
+    outside=st.lists(TEXTS, max_size=2).map(tuple),
+    report=st.none() | REPORTS,
+    resumed=st.booleans(),
+    cost_usd=st.floats(0, 10),
+)
+TASKS = st.builds(
+    work,
+    verify=st.sampled_from([(), ("make",)]),
+    artifacts=st.sampled_from([(), ("a",)]),
+    writes=st.sampled_from([(), ("src/**",)]),
+    output_schema=st.sampled_from([None, SCHEMA]),
+    budget_usd=st.sampled_from([None, 1.0]),
+    idle_timeout=st.sampled_from([None, "1m"]),
 )
 
 
-@given(EVIDENCE, st.booleans())
-def test_success_is_never_said_over_a_signal_against_it(evidence: Evidence, verified: bool) -> None:
-    one = task("a", verify=("make",)) if verified else SHELL
-    ruling = judge(one, evidence)
-    assert ruling.outcome in get_args(Outcome)
-    if ruling.outcome != "success":
-        assert ruling.reason
+@given(EVIDENCE, TASKS)
+def test_every_verdict_but_a_plain_success_says_why_on_one_bounded_line(signals: Evidence, one: Any) -> None:
+    found = judge(one, signals)
+    assert found.outcome in get_args(Outcome)
+    assert found.reason or found.outcome == "success"
+    assert len(found.reason) <= LONGEST_REASON
+    assert len(found.reason.splitlines()) <= 1
+
+
+@given(EVIDENCE, TASKS)
+def test_success_is_never_said_over_a_signal_against_it(signals: Evidence, one: Any) -> None:
+    said = signals.said
+    if judge(one, signals).outcome != "success":
         return
-    said = evidence.said
-    assert evidence.ending.exit in (0, None) or evidence.ending.stopped
-    assert said is None or (said.ended and not said.is_error and said.subtype == "success")
-    assert not evidence.artifact_problems
-    assert all(check.exit == 0 for check in evidence.checks)
-    assert not verified or evidence.checks
+    assert signals.ending.exit in (0, None) or signals.ending.stopped
+    assert said is None or (
+        said.ended and not said.is_error and said.subtype == "success" and said.turns != 0
+    )
+    assert not any(signals.artifact_problems)
+    assert all(check.exit == 0 for check in signals.checks)
+    assert len(signals.checks) >= len(one.verify)
+    if said is not None:
+        assert one.output_schema is None or (said.structured and not signals.schema_problem.strip())
+        assert proven(one, signals) or not (
+            signals.outside or (signals.report or COMPLETE).status == "blocked"
+        )
 
 
-FOLLOWING: list[tuple[str, Following]] = [
-    ("success", Following("completed")),
-    ("denied", Following("blocked")),
-    ("ceiling", Following("failed")),
-    *((outcome, Following("again", counts=True, delay=0.5)) for outcome in sorted(COUNTING)),
-    ("rate limited", Following("again", delay=0.5)),
-    ("overloaded", Following("again", delay=0.5)),
-    ("usage limited", Following("again", delay=verdict.LIMIT_PAUSE)),
-    *((outcome, Following("again")) for outcome in sorted(HALTING)),
-    ("interrupted", Following("again")),
-    ("cancelled", Following("again")),
-]
+@given(EVIDENCE, TASKS)
+def test_a_lost_session_is_always_an_interruption(signals: Evidence, one: Any) -> None:
+    if verdict.session_lost(signals):
+        assert judge(one, signals).outcome == "interrupted"
 
 
-def test_every_outcome_has_its_consequence() -> None:
-    assert {outcome for outcome, _ in FOLLOWING} == set(get_args(Outcome))
-
-
-@pytest.mark.parametrize(("outcome", "expected"), FOLLOWING)
-def test_what_follows_the_first_attempt(outcome: str, expected: Following) -> None:
-    used = 1 if outcome in COUNTING else 0
-    assert what_follows(SHELL, outcome, used, 0, luck=0.5) == expected
-
-
-@pytest.mark.parametrize("outcome", sorted(COUNTING))
-@pytest.mark.parametrize(
-    ("on_failure", "fate"), [("skip", "failed"), ("stop", "failed"), ("escalate", "blocked")]
-)
-def test_the_last_attempt_that_counts_decides_by_on_failure(outcome: str, on_failure: str, fate: str) -> None:
-    one = task("a", attempts=2, on_failure=on_failure)
-    assert what_follows(one, outcome, 1, 0, 0.0).fate == "again"
-    assert what_follows(one, outcome, 2, 0, 0.0).fate == fate
-
-
-def test_the_ceiling_of_a_task_follows_on_failure_at_once() -> None:
-    assert what_follows(task("a", on_failure="escalate"), "ceiling", 0, 0, 0.0).fate == "blocked"
-
-
-@pytest.mark.parametrize(
-    ("outcome", "limit"), [("interrupted", 3), ("rate limited", 20), ("usage limited", 20), ("no credit", 20)]
-)
-def test_what_uses_up_no_attempt_ends_after_a_number_in_a_row(outcome: str, limit: int) -> None:
-    assert what_follows(SHELL, outcome, 0, limit - 2, 0.0).fate == "again"
-    assert what_follows(SHELL, outcome, 0, limit - 1, 0.0).fate == "failed"
-
-
-def test_the_pause_doubles_from_a_second_to_a_minute() -> None:
-    one = task("a", attempts=99)
-    delays = [what_follows(one, "error", used, 0, 1.0).delay for used in (1, 2, 3, 6, 7, 90)]
-    assert delays == [1.0, 2.0, 4.0, 32.0, 60.0, 60.0]
-
-
-def test_jitter_is_full_and_the_same_at_every_replay() -> None:
-    drawn = [verdict.luck("r-1", f"T-{task}", attempt) for task in range(100) for attempt in (1, 2)]
-    assert drawn == [verdict.luck("r-1", f"T-{task}", attempt) for task in range(100) for attempt in (1, 2)]
-    assert len(set(drawn)) == 200
-    assert 0 <= min(drawn) < 0.05
-    assert 0.95 < max(drawn) < 1
-    assert verdict.luck("r-2", "T-1", 1) != verdict.luck("r-1", "T-1", 1)
-
-
-def test_signals_have_their_names_where_they_have_one() -> None:
-    assert verdict.signal_name(15) == "SIGTERM"
-    assert verdict.signal_name(99) == "signal 99"
+def test_what_is_used_elsewhere_is_found_here() -> None:
+    assert verdict.what_follows is consequences.what_follows
+    assert verdict.Said is evidence.Said
+    assert SHELL.cli == "shell"

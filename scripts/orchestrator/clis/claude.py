@@ -1,39 +1,27 @@
-"""`cli: claude`: the command line of a worker, and what its stream-json output says; both pure."""
+"""`cli: claude`: the command line of a worker and its environment; pure.
+
+What is said of the program was measured with its versions 2.1.197 and 2.1.329.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import uuid
-from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
-from msgspec import Struct
 
+from orchestrator.clis.claude_features import Program
+from orchestrator.clis.claude_rules import path_rule, shell_rules, tool_names
 from orchestrator.core.plan import Task
-from orchestrator.core.text import clean, one_line
-from orchestrator.core.verdict import Said
+from orchestrator.core.workers import WorkerType, denied_of, mode_of, model_of, tools_of
 
-DEFAULT_TOOLS = ("Read", "Grep", "Glob", "Edit", "Write")
-"""Read and write, no Bash: enough for most tasks, and nothing that runs a program."""
-
-DEFAULT_MODE = "acceptEdits"
-
-DENIED = (
-    "Agent",
-    "Task",
-    "Workflow",
-    "SendMessage",
-    "ListAgents",
-    "Edit(.orchestrator/**)",
-    "Write(.orchestrator/**)",
-)
+DENIED = ("Agent", "Task", "Workflow", "SendMessage", "ListAgents", "Edit(.orchestrator/**)")
 """Workers start no agents of their own, do not talk to each other and leave the workspace alone."""
 
-# Variables of a surrounding Claude Code session, which must not reach a worker; the login stays.
+DENIED_TO_READERS = "Edit(//**)"
+"""For a worker that may not write: where only the tools Edit and Write are denied, `acceptEdits` lets Bash
+write by `>`, `touch` or `rm` none the less. This rule is held against what Bash writes, too."""
+
 SESSION_VARIABLES = (
     "AI_AGENT",
     "CLAUDECODE",
@@ -48,9 +36,29 @@ SESSION_VARIABLES = (
     "CLAUDE_EFFORT",
     "CLAUDE_PID",
 )
+"""Variables of a surrounding Claude Code session, which must not reach a worker; the login stays."""
 
-ENVIRONMENT = {"CLAUDE_CODE_MAX_RETRIES": "2"}
-"""Few retries inside each worker: waiting is the dispatcher's business, which sees all of them."""
+
+def environment() -> dict[str, str]:
+    """What every worker gets beside the inherited environment."""
+    return {
+        # Waiting is the dispatcher's business, which sees all workers: few retries inside each, and never the
+        # watchdog, which retries for ever.
+        "CLAUDE_CODE_MAX_RETRIES": "2",
+        "CLAUDE_CODE_RETRY_WATCHDOG": "0",
+        # No worker replaces the program under the others.
+        "DISABLE_AUTOUPDATER": "1",
+        # A worker's answer is its end: nothing goes on behind it, nothing is cut off five seconds after it.
+        "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
+        # So a command has to end in its call. Milliseconds; the task's timeout stands above them. They are
+        # the same for all, for the model is told them.
+        "BASH_DEFAULT_TIMEOUT_MS": "600000",
+        "BASH_MAX_TIMEOUT_MS": "3600000",
+        # Both would tell each worker something of its own before its prompt, and so end what requests share;
+        # and no worker writes into the user's memory.
+        "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
+        "CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS": "1",
+    }
 
 
 def session_id(run: str, task: str, attempt: int) -> str:
@@ -60,195 +68,99 @@ def session_id(run: str, task: str, attempt: int) -> str:
 
 
 def command(
-    program: str, task: Task, session: str, *, resume: bool = False, last: bool = False
+    program: Program,
+    task: Task,
+    worker: WorkerType,
+    session: str,
+    *,
+    prompt_file: str = "",
+    workspace: str = "",
+    resume: bool = False,
+    last: bool = False,
 ) -> tuple[str, ...]:
     """The command line of an attempt; the prompt comes on stdin.
 
-    Each option is one argument (`--name=value`), so that no value can be read as another option.
+    Each option is one argument (`--name=value`), so that no value can be read as another option. Rules go
+    through `--settings`: the lists of `--allowedTools` cannot carry every text.
 
     Args:
+        prompt_file: what all workers of the type are told; appended to the system prompt.
+        workspace: the real path of `.orchestrator`, where that is not in the project folder.
         resume: continue `session` instead of beginning it.
         last: the last attempt that counts, made with the task's `fallback_model`.
     """
-    model = task.fallback_model if last and task.fallback_model else task.model
     options = [
         "--output-format=stream-json",
         "--verbose",
         f"--{'resume' if resume else 'session-id'}={session}",
-        f"--model={model}",
-        f"--permission-mode={task.permission_mode or DEFAULT_MODE}",
-        f"--allowedTools={','.join(rules(task))}",
-        f"--disallowedTools={','.join(DENIED)}",
+        f"--model={model_of(task, worker, last=last)}",
+        f"--permission-mode={mode_of(task, worker)}",
+        f"--tools={','.join(tools_sent(task, worker))}",
+        f"--settings={_settings(task, worker, workspace)}",
+        *_sources(program, task),
     ]
+    if prompt_file:
+        options.append(f"--append-system-prompt-file={prompt_file}")
+    if task.max_turns is not None:
+        options.append(f"--max-turns={task.max_turns}")
     if task.budget_usd is not None:
         options.append(f"--max-budget-usd={task.budget_usd}")
     if task.output_schema is not None:
-        options.append(f"--json-schema={msgspec.json.encode(task.output_schema).decode()}")
-    return (program, "-p", *options)
+        options.append(f"--json-schema={_json(task.output_schema)}")
+    if "exclude-dynamic-system-prompt-sections" in program.options:
+        options.append("--exclude-dynamic-system-prompt-sections")
+    if "permission-prompts" in program.options:
+        options.append("--permission-prompts=none")
+    return (program.path, "-p", *options)
 
 
-def rules(task: Task) -> tuple[str, ...]:
+def rules(task: Task, worker: WorkerType) -> tuple[str, ...]:
     """What the worker of a task may do: its tools, what the plan adds, and the commands that judge it."""
-    tools = task.tools if task.tools is not None else DEFAULT_TOOLS
-    return (*tools, *task.allow, *(f"Bash({line})" for line in task.verify))
+    checks = (rule for line in task.verify for rule in shell_rules(line))
+    return tuple(dict.fromkeys((*tools_of(task, worker), *task.allow, *checks)))
 
 
-class _Line(Struct):
-    """The fields that are read, untyped: an odd value in one must not hide the others."""
-
-    type: Any = ""
-    subtype: Any = ""
-    session_id: Any = None
-    is_error: Any = False
-    api_error_status: Any = None
-    api_error: Any = None
-    num_turns: Any = None
-    result: Any = None
-    errors: Any = None
-    structured_output: Any = None
-    total_cost_usd: Any = None
-    usage: Any = None
-    modelUsage: Any = None  # noqa: N815 - the program's own spelling
-    permission_denials: Any = None
-    message: Any = None
-    rate_limit_info: Any = None
+def denied(task: Task, worker: WorkerType, workspace: str = "") -> tuple[str, ...]:
+    """What a worker may never do, whatever else is allowed; `workspace` as in `command`."""
+    protected = (path_rule("Edit", workspace, "/**"),) if workspace else ()
+    tools = denied_of(task, worker)
+    reads_only = "Edit" in tools and "Write" in tools and not _any_command(rules(task, worker))
+    return (*DENIED, *protected, *tools, *((DENIED_TO_READERS,) if reads_only else ()))
 
 
-_decode = msgspec.json.Decoder(_Line).decode
+def _any_command(allowed: tuple[str, ...]) -> bool:
+    return any(rule in ("Bash", "Bash(*)", "Bash()") for rule in allowed)
 
 
-def read(lines: Iterable[bytes]) -> Said:
-    """What the output of one attempt says. Lines that are not its own JSON are passed over.
+def tools_sent(task: Task, worker: WorkerType) -> tuple[str, ...]:
+    """The built-in tools that the model is told of, in a fixed order.
 
-    There can be several `result` lines: the last one counts, for the end of the process is the end.
+    Tools of MCP servers come beside them, whatever `--tools` says; skills come with the tool `Skill` only.
     """
-    started = False
-    last: _Line | None = None
-    calls = 0
-    open_calls: set[str] = set()
-    until: datetime | None = None
-    for raw in lines:
-        line = _parse(raw)
-        if line is None:
-            continue
-        if line.type == "result":
-            last = line
-        elif line.type == "system":
-            started = started or line.subtype == "init"
-        elif line.type == "rate_limit_event":
-            until = _reset(_dict(line.rate_limit_info)) or until
-        else:
-            begun, ended = _tool_calls(line)
-            calls += len(begun)
-            open_calls = (open_calls | begun) - ended
-    if last is None:
-        return Said(started=started, tool_calls=calls, open_tool_call=bool(open_calls))
-    return _said(last, started, calls, until)
+    unwanted = denied(task, worker)
+    return tuple(sorted(name for name in tool_names(rules(task, worker)) if name not in unwanted))
 
 
-def _parse(raw: bytes) -> _Line | None:
-    if not raw.startswith(b'{"') or not raw.rstrip().endswith(b"}"):
-        return None
-    try:
-        return _decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _parse_tolerantly(raw)
-    except RecursionError:
-        return None
+def prefix(task: Task, worker: WorkerType, *, last: bool = False) -> str:
+    """What requests with a common, cacheable beginning share: model, worker type, tools and output schema."""
+    schema = "" if task.output_schema is None else _json(task.output_schema)
+    return _json((model_of(task, worker, last=last), worker.name, tools_sent(task, worker), schema))
 
 
-def _parse_tolerantly(raw: bytes) -> _Line | None:
-    # JavaScript escapes half of a character outside the BMP, cut off somewhere, as one lone surrogate.
-    if b"\\u" not in raw:
-        return None
-    try:
-        return _decode(json.dumps(json.loads(raw), ensure_ascii=False).encode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return None
+def _settings(task: Task, worker: WorkerType, workspace: str) -> str:
+    """Permissions beside those of the user's own settings, which stay."""
+    return _json({"permissions": {"allow": rules(task, worker), "deny": denied(task, worker, workspace)}})
 
 
-def _said(last: _Line, started: bool, calls: int, until: datetime | None) -> Said:
-    text = _text(last.result)
-    if not text and isinstance(last.errors, list):
-        text = "; ".join(str(error) for error in last.errors)
-    return Said(
-        started=started,
-        ended=True,
-        is_error=bool(last.is_error),
-        subtype=_text(last.subtype),
-        status=_whole(last.api_error_status),
-        api_error=_text(last.api_error),
-        turns=_whole(last.num_turns),
-        tool_calls=calls,
-        denials=tuple(str(denial.get("tool_name", "?")) for denial in _dicts(last.permission_denials)),
-        text=text,
-        structured=last.structured_output is not None,
-        cost_usd=_money(last.total_cost_usd),
-        input_tokens=_tokens(last, "input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"),
-        output_tokens=_tokens(last, "output_tokens"),
-        model=next(iter(_dict(last.modelUsage)), ""),
-        session=_text(last.session_id) or None,
-        until=until,
-    )
+def _sources(program: Program, task: Task) -> list[str]:
+    """Hooks, MCP servers and CLAUDE.md of a folder that nobody trusts stay out unless the plan says so."""
+    asked = task.setting_sources
+    if asked is None and program.trusted:
+        return []
+    named = ("user",) if asked is None else asked
+    strict = [] if program.trusted or "project" in named else ["--strict-mcp-config"]
+    return [f"--setting-sources={','.join(named)}", *strict]
 
 
-def _tokens(line: _Line, *names: str) -> int:
-    return sum(_whole(_dict(line.usage).get(name)) or 0 for name in names)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _whole(value: Any) -> int | None:
-    """A count or status; what cannot be one is left out, so that the journal can always be read again."""
-    return value if type(value) is int and 0 <= value < 1 << 53 else None
-
-
-def _money(value: Any) -> float:
-    return float(value) if type(value) in (int, float) and 0 <= value < math.inf else 0.0
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _reset(info: dict[str, Any]) -> datetime | None:
-    moment = _whole(info.get("resetsAt"))
-    if info.get("status") != "rejected" or moment is None:
-        return None
-    try:
-        return datetime.fromtimestamp(moment, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
-def _tool_calls(line: _Line) -> tuple[set[str], set[str]]:
-    blocks = _dicts(_dict(line.message).get("content"))
-    begun = {str(block.get("id")) for block in blocks if block.get("type") == "tool_use"}
-    ended = {str(block.get("tool_use_id")) for block in blocks if block.get("type") == "tool_result"}
-    return begun, ended
-
-
-def told(raw: bytes) -> str:
-    """One line of the output for people: what the worker said, and which tools it used; else nothing."""
-    line = _parse(raw)
-    if line is None:
-        return clean(raw.decode("utf-8", "replace").rstrip())
-    if line.type == "result":
-        return f"[{one_line(_text(line.subtype), 40)}] {clean(_text(line.result))}".rstrip()
-    if line.type != "assistant":
-        return ""
-    return "\n".join(filter(None, map(_block, _dicts(_dict(line.message).get("content")))))
-
-
-def _block(block: dict[str, Any]) -> str:
-    if block.get("type") == "text":
-        return clean(str(block.get("text", "")))
-    if block.get("type") == "tool_use":
-        return f"→ {one_line(str(block.get('name')), 40)} {one_line(str(block.get('input')), 160)}"
-    return ""
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,61 @@
+"""What an attempt used and paid, by the `result` lines of the claude program; pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.clis.claude_lines import Line, mapping, number, whole
+
+
+class Usage:
+    """What an attempt used, from its `result` lines.
+
+    The totals of a resumed session hold what it used before; `model_usage_since_last_result`, which older
+    versions do not have, holds what came after the `result` line before it.
+    """
+
+    def __init__(self) -> None:
+        self.own_cost: float | None = None
+        self.models: dict[str, float] = {}
+        self._own = self._total = self._loose = (0, 0)
+
+    def take(self, line: Line) -> None:
+        """Add one `result` line."""
+        total, usage = mapping(line.modelUsage), mapping(line.usage)
+        self.models = {name: _dollars(used) for name, used in total.items()}
+        self._total = _sum((0, 0), *map(_tokens, total.values()))
+        self._loose = _sum(self._loose, _loose_tokens(usage))
+        if isinstance(line.model_usage_since_last_result, dict):
+            own = line.model_usage_since_last_result.values()
+            self.own_cost = (self.own_cost or 0.0) + sum(map(_dollars, own))
+            self._own = _sum(self._own, *map(_tokens, own))
+
+    @property
+    def tokens(self) -> tuple[int, int]:
+        """Read, those from the cache included, and written; of the attempt alone."""
+        counted = self._total if self.own_cost is None else self._own
+        return counted if any(counted) else self._loose
+
+    @property
+    def model(self) -> str:
+        """The one that most was paid for."""
+        return max(self.models, key=self.models.__getitem__, default="")
+
+
+def _dollars(used: object) -> float:
+    return number(mapping(used).get("costUSD")) or 0.0
+
+
+def _tokens(used: object) -> tuple[int, int]:
+    counts = mapping(used)
+    names = ("inputTokens", "cacheReadInputTokens", "cacheCreationInputTokens")
+    return sum(whole(counts.get(name)) or 0 for name in names), whole(counts.get("outputTokens")) or 0
+
+
+def _loose_tokens(usage: dict[str, Any]) -> tuple[int, int]:
+    names = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    return sum(whole(usage.get(name)) or 0 for name in names), whole(usage.get("output_tokens")) or 0
+
+
+def _sum(*counts: tuple[int, int]) -> tuple[int, int]:
+    return sum(read for read, _ in counts), sum(written for _, written in counts)
