@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from orchestrator.clis.claude_features import NEEDED
+
 NOTHING = "int main(void) { return 0; }\n"
 
 CLAUDE = r"""
@@ -59,7 +61,28 @@ RESULT_LINE = (
     '"usage":{"input_tokens":1,"output_tokens":1},"session_id":"s"}'
 )
 
-SCRIPT = f"#!/bin/sh\nprintf '%s\\n' '{INIT_LINE}' '{RESULT_LINE}'\n"
+VERSION = "2.1.329 (stand-in)"
+HELP = "Usage: claude" + "".join(f"\n  --{name} <x>  what a worker needs" for name in sorted(NEEDED))
+
+# Before `main`: a stand-in answers, as the program does, what it is and what it takes.
+ABOUT = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+__attribute__((constructor)) static void about(int count, char **words) {
+    if (count != 2) return;
+    if (!strcmp(words[1], "--version")) { fputs(VERSION, stdout); exit(0); }
+    if (!strcmp(words[1], "--help")) { fputs(HELP, stdout); exit(0); }
+}
+"""
+
+SCRIPT = f"""#!/bin/sh
+case "$*" in
+--version) echo '{VERSION}' ;;
+--help) echo '{HELP}' ;;
+*) printf '%s\\n' '{INIT_LINE}' '{RESULT_LINE}' ;;
+esac
+"""
 """The stand-in for claude where there is no compiler."""
 
 
@@ -69,17 +92,20 @@ def compiled(compiler: str, target: Path, source: str, macros: Mapping[str, int]
     Raises:
         CalledProcessError: the compiler does not take it.
     """
-    texts = {"INIT": INIT_LINE, "SAYS": SAYS_LINE, "RESULT": RESULT_LINE}
+    texts = {
+        "INIT": INIT_LINE, "SAYS": SAYS_LINE, "RESULT": RESULT_LINE, "VERSION": VERSION, "HELP": HELP
+    }  # fmt: skip
     head = "".join(f"#define {name} {_literal(text)}\n" for name, text in texts.items())
     head += "".join(f"#define {name} {value}\n" for name, value in macros.items())
     file = target.with_suffix(".c")
-    file.write_text(head + source, encoding="utf-8")
+    file.write_text(head + ABOUT + source, encoding="utf-8")
     subprocess.run([compiler, "-O1", "-o", str(target), str(file)], check=True, capture_output=True)
     return target
 
 
 def _literal(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '\\n"'
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}\\n"'
 
 
 def script(target: Path, text: str) -> Path:

@@ -48,11 +48,17 @@ def _plain(value: Any) -> Any:
         return [_plain(one) for one in value]
     if isinstance(value, set):
         return set(value)
+    if hasattr(value, "retry_at"):
+        return {name: getattr(value, name) for name in value.__slots__}
     return _facts(value) if hasattr(value, "needed_by") else value
 
 
 def _facts(one: Any) -> dict[str, Any]:
-    facts = {name: getattr(one, name) for name in type(one).__slots__}
+    facts = {
+        name: _plain(getattr(one, name))
+        for name in type(one).__slots__
+        if name not in ("needed_by", "after_of")
+    }
     for name in ("needed_by", "after_of"):
-        facts[name] = [other.task.id for other in facts[name]]
+        facts[name] = [other.task.id for other in getattr(one, name)]
     return facts

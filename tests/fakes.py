@@ -12,13 +12,16 @@ from typing import Any
 
 from msgspec import Struct
 
+from orchestrator.assignments import Assignments
 from orchestrator.attempts import Attempts
 from orchestrator.clis import shell
+from orchestrator.clis.claude_features import Program
 from orchestrator.core import events
 from orchestrator.core.events import Event
 from orchestrator.core.history import History
 from orchestrator.core.overlap import writes_overlap
 from orchestrator.core.plan import Plan, Task
+from orchestrator.core.redaction import Redactor
 from orchestrator.core.scheduler import Finish, Launch, Scheduler, Skip, Stop, Verify
 from orchestrator.core.state import ENDED, RunState, fold
 from orchestrator.dispatcher import Dispatcher
@@ -26,6 +29,7 @@ from orchestrator.edges.inbox import Order, hand_in
 from orchestrator.edges.processes import Ended, How
 from orchestrator.edges.views import Views
 from orchestrator.edges.workspace import Workspace
+from orchestrator.resultfiles import ResultFiles
 
 START = datetime(2025, 3, 1, 10, 0, 0, tzinfo=UTC)
 SIGNALS = {"interrupt": 2, "terminate": 15, "kill": 9}
@@ -152,7 +156,7 @@ class Simulation:
         assert all(self.state.by_id[other].mark in ENDED for other in state.task.after)
         for other in self.state.running.values():
             assert not writes_overlap(other.task.writes, state.task.writes), (name, other.task.id)
-        assert self.clock.now >= state.retry_at or state.retry_at - self.clock.now > 60
+        assert self.clock.now >= state.trouble.retry_at or state.trouble.retry_at - self.clock.now > 60
         self.tell(events.AttemptStarted, task=name, attempt=attempt, cli=state.task.cli)
         self.launched.append(name)
         self.most = max(self.most, len(self.state.running))
@@ -213,7 +217,8 @@ class FakeProcesses:
         self, key: str, marker: str, argv: tuple[str, ...], environment: dict[str, str], stdin: str, stdout: str,
         stderr: str, pid_file: str = "",
     ) -> None:  # fmt: skip
-        act = self.script.get(key) or self.script.get(key.split(".")[0]) or Act()
+        usual = Act(stdout=stream()) if "-p" in argv else Act()
+        act = self.script.get(key) or self.script.get(key.split(".")[0]) or usual
         os.close(os.open(stdout, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         status = argv[-1] if shell.WRAPPER in argv else ""
         self._living[key] = _Running(act, self.clock.now + act.seconds, stdout, status)
@@ -303,14 +308,27 @@ class Stage:
         self.processes = FakeProcesses(self.clock, script or {}, folder)
         self.journal = MemoryJournal()
         self.views = NoViews()
+        self.program = Program(path="/bin/claude")
+        self.environment: dict[str, str] = {}
 
     def dispatcher(self, accepted: Plan | None = None, **options: Any) -> Dispatcher:
         """A dispatcher that goes on from the journal as it stands."""
         state = fold(self.journal.events)
         views = Views(self.workspace, History())
-        attempts = Attempts(state, self.workspace, self.processes, views, "/bin/claude", self.clock)
+        redactor = Redactor(self.environment)
+        files = ResultFiles(state, self.workspace, views, redactor)
+        assignments = Assignments(state, self.workspace, views, self.program)
+        attempts = Attempts(state, self.workspace, self.processes, assignments, files, self.clock, redactor)
         made = Dispatcher(
-            state, self.journal, self.workspace, self.processes, attempts, self.views, self.clock, **options
+            state,
+            self.journal,
+            self.workspace,
+            self.processes,
+            attempts,
+            files,
+            self.views,
+            self.clock,
+            **options,
         )
         facts: dict[str, Any] = {"pid": 1, "version": "0"}
         if state.run:

@@ -15,14 +15,16 @@ import subprocess
 import sys
 import time
 
+from fakeclaude import HELP
+
 PAUSE = float(os.environ.get("STANDIN_PAUSE", "0.05"))
 """Seconds between two lines of a slow worker."""
 
 
 def main() -> None:
     """Reads the prompt, then does what the model's name says."""
-    if sys.argv[1:] == ["--version"]:
-        print("0.0.0 (stand-in)")
+    if sys.argv[1:] in (["--version"], ["--help"]):
+        print(HELP if sys.argv[1] == "--help" else "2.1.329 (stand-in for Claude Code)")
         return
     options = dict(word[2:].partition("=")[::2] for word in sys.argv[1:] if word.startswith("--"))
     prompt = sys.stdin.read()

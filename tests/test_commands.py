@@ -317,32 +317,6 @@ def test_cancel_and_retry_name_what_they_do_not_know(project: Project) -> None:
     assert project.do("retry", "--failed").out == "nothing has failed\n"
 
 
-def test_doctor_says_what_to_do_about_a_missing_program(project: Project) -> None:
-    done = project.do("doctor", "--json")
-    assert (done.status, json.loads(done.out)["healthy"]) == (0, True)
-    project.environment["ORCHESTRATE_CLAUDE"] = "/no/such"
-    done = project.do("doctor")
-    assert done.status == 5
-    assert "BAD claude: /no/such is not a program" in done.out
-
-
-@pytest.mark.parametrize("script", ["printf '\\377\\n'", "exit 3", "kill -9 $$"])
-def test_doctor_survives_a_program_that_is_not_what_it_seems(project: Project, script: str) -> None:
-    program = project.folder / "claude"
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)
-    done = project.do("doctor", "--claude", str(program))
-    assert done.status in (0, 5)
-    assert "claude: " in done.out
-
-
-def test_doctor_survives_a_journal_that_cannot_be_read(project: Project) -> None:
-    (project.workspace / "journal.jsonl").mkdir(parents=True)
-    done = project.do("doctor")
-    assert done.status == 5
-    assert "BAD journal: " in done.out
-
-
 def test_a_reader_that_has_gone_is_no_error(project: Project) -> None:
     project.plan(*(shell(f"T-{n:03d}", "true") for n in range(3)))
     project.run()

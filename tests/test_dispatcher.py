@@ -258,7 +258,7 @@ def test_a_denied_worker_blocks_with_a_question(folder: Path) -> None:
     stage = Stage(folder, {"a": Act(stdout=denied), "b": Act(stdout=stream())})
     assert stage.play(plan(claude_task("a"), claude_task("b"))) == 3
     assert stage.happened(TaskBlocked)[0].question == (
-        "denied: Bash. Add it to the task's `allow` and run again, or cancel the task"
+        "denied: Bash; waits for a person: `orchestrate retry a --allow Bash`, or `orchestrate cancel a`"
     )
     assert stage.statuses() == {"a": "blocked", "b": "completed"}
 

@@ -503,7 +503,7 @@ def test_artifacts_and_verify_decide_over_an_exit_status(project: Project) -> No
         ("limited+answer", ["rate limited", "success"], 0),
         ("killed+answer", ["error"], 1),
         ("denied", ["denied"], 3),
-        ("logged-out", ["authentication"], 5),
+        ("logged-out", ["authentication"] * 2, 5),
     ],
 )
 def test_what_a_claude_worker_says_of_itself_is_believed_only_so_far(

@@ -7,27 +7,28 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Iterator
+from typing import Literal, Protocol
 
-from orchestrator.clis import claude, shell
-from orchestrator.core import verdict
-from orchestrator.core.events import AttemptFinished
-from orchestrator.core.plan import seconds
+from msgspec.structs import replace
+
+from orchestrator.assignments import FEEDBACK, Assignments
+from orchestrator.attempt import Attempt, own_cost
+from orchestrator.clis import claude_output, shell
+from orchestrator.core import feedback, report, verdict
+from orchestrator.core.governor import Sign
+from orchestrator.core.overlap import covers
+from orchestrator.core.plan import Task, seconds
+from orchestrator.core.redaction import Redactor
 from orchestrator.core.state import RunState, TaskState
-from orchestrator.core.tables import agent_name
-from orchestrator.core.text import one_line
-from orchestrator.core.verdict import Check, Ending, Evidence, Said
-from orchestrator.edges import artifacts, journal, results
+from orchestrator.core.verdict import Check, Ending, Said
+from orchestrator.edges import artifacts, results
 from orchestrator.edges.processes import Ended, How
-from orchestrator.edges.views import Need, Views
 from orchestrator.edges.workspace import Workspace, show_same, write_all, write_whole_bytes
+from orchestrator.resultfiles import ResultFiles
 
 HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 """Errors at a launch that the next launch would meet too: the dispatcher gives up, the run can be resumed."""
-
-SHORT_RESULT = 4096
-"""Bytes of a result that are handed to a dependent as they are; a longer one as path and summary."""
 
 CHECK_OUTPUT = 2000
 """Characters of a check's output that are kept as evidence: its end."""
@@ -49,49 +50,6 @@ class ProcessTable(Protocol):
     def wait(self, timeout: float | None) -> list[Ended]: ...
 
 
-class Attempt:
-    """One attempt under way.
-
-    `began` and `heard` are times of the dispatcher's clock; `lasted` is how many seconds an attempt took of
-    which nobody saw the end.
-    """
-
-    def __init__(self, task: TaskState, marker: str, folder: str, began: float) -> None:
-        self.task, self.marker, self.folder, self.began = task, marker, folder, began
-        self.number = task.number
-        self.key = f"{task.task.id}.{task.number}"
-        self.heard = began
-        self.size = -1
-        self.process = self.key
-        self.stopped: Literal["", "timeout", "stalled", "interrupted", "cancelled"] = ""
-        self.order = ""
-        self.ending: Ending | None = None
-        self.said: Said | None = None
-        self.complaint = ""
-        self.artifact_problems: tuple[str, ...] = ()
-        self.checks: list[Check] = []
-        self.checking = False
-        self.left = 0
-        self.lasted: float | None = None
-        self.resumes = False
-        self.launched = True
-
-    @property
-    def undecided(self) -> bool:
-        """Whether its work is done, and only its checks were interrupted: the next run can make them again."""
-        return self.checking and self.stopped == "interrupted"
-
-    @property
-    def blameless(self) -> bool:
-        """Whether it ended through nothing that it did: somebody stopped it, or it was never launched."""
-        return self.stopped in ("interrupted", "cancelled") or not self.launched
-
-    def evidence(self) -> Evidence:
-        """All that is known of it so far."""
-        ending = self.ending or Ending()
-        return Evidence(ending, self.said, self.complaint, self.artifact_problems, tuple(self.checks))
-
-
 class Attempts:
     """The attempts of one dispatcher, by the key of the process that each is waiting for."""
 
@@ -100,27 +58,29 @@ class Attempts:
         state: RunState,
         workspace: Workspace,
         processes: ProcessTable,
-        views: Views,
-        program: str,
+        assignments: Assignments,
+        result_files: ResultFiles,
         clock: Callable[[], float],
+        redactor: Redactor,
     ) -> None:
         self._state = state
         self._workspace = workspace
         self._processes = processes
-        self._views = views
-        self._program = program
+        self._assignments = assignments
+        self._results = result_files
         self._clock = clock
+        self._redactor = redactor
         self.running: dict[str, Attempt] = {}
 
-    def start(self, task: TaskState) -> Attempt | None:
-        """Launch what `AttemptStarted` announced; an attempt that is over at once is returned.
+    def start(self, task: TaskState, ceiling: float | None = None) -> Attempt | None:
+        """Launch what `AttemptStarted` announced, for at most `ceiling` dollars; returned if it is over at once.
 
         Raises:
             OSError: nothing could be launched here, now (a full disk, a read-only one).
         """
         attempt = self._new(task, self._clock())
         try:
-            given = self._given(attempt)
+            given = self._given(task)
             if os.path.isdir(attempt.folder):
                 # The journal lost its last lines, but the attempt was made. If it was given the same, its evidence
                 # is worth more than another attempt.
@@ -129,7 +89,7 @@ class Attempts:
                 self._workspace.set_aside(attempt.folder)
             os.mkdir(attempt.folder, 0o700)
             self._prepare(attempt, given)
-            self._spawn(attempt)
+            self._spawn(attempt, ceiling)
         except OSError as error:
             if error.errno in HOPELESS:
                 raise
@@ -205,22 +165,33 @@ class Attempts:
             attempt.stopped = attempt.stopped or "interrupted"
             self._processes.stop(attempt.process, "kill")
 
-    def watch(self) -> None:
-        """Stop the attempts that are over their time, or silent for too long."""
+    def watch(self) -> list[tuple[str, Sign]]:
+        """Stop the attempts that are over their time, or silent for too long; what the others tell, by task."""
         now = self._clock()
+        told: list[tuple[str, Sign]] = []
         for attempt in list(self.running.values()):
             task = attempt.task.task
             if attempt.stopped:
                 continue
+            listens = task.cli != "shell" and not attempt.checking
+            if listens:
+                told += [(task.id, sign) for sign in self._listen(attempt, now)]
             if now >= attempt.began + seconds(task.timeout):
                 self.stop(attempt, "timeout")
-            elif (
-                task.idle_timeout
-                and task.cli != "shell"
-                and not attempt.checking
-                and self._is_stalled(attempt)
-            ):
+            elif listens and task.idle_timeout and self._is_stalled(attempt, seconds(task.idle_timeout)):
                 self.stop(attempt, "stalled")
+        return told
+
+    def _listen(self, attempt: Attempt, now: float) -> Iterator[Sign]:
+        before = attempt.listener.offset
+        for line in attempt.listener.lines():
+            if not attempt.spoke:
+                attempt.spoke = True
+                yield Sign("spoke")
+            if sign := attempt.reader.feed(line):
+                yield sign
+        if attempt.listener.offset > before:
+            attempt.heard = now
 
     def next_time(self) -> float | None:
         """When the next attempt is over its time."""
@@ -229,49 +200,18 @@ class Attempts:
             default=None,
         )
 
-    def result_text(self, task: TaskState, said: Said | None) -> Callable[[], Any]:
-        """A function that yields the text of the task's last attempt, piece by piece, as often as called."""
-        folder = self._workspace.attempt(task.task.id, task.number)
-        if said is not None:
-            return lambda: [said.text]
-        return lambda: results.pieces(f"{folder}/stdout") if os.path.exists(f"{folder}/stdout") else []
-
-    def write_result(self, event: AttemptFinished, text: Callable[[], Any]) -> None:
-        """The result file of a task whose attempt was judged; synced unless the journal holds all of it."""
-        task = self._state.by_id[event.task]
-        before, after = self._views.result_frame(facts(task, event))
-        path = self._workspace.result(task.agent)
-        results.write_result(path, (before, after), text(), durable=not event.whole)
-
-    def restore(self, task: TaskState) -> None:
-        """Write a result file again that somebody removed, from the attempt's output or else the journal."""
-        event = journal.last_finish(self._workspace.journal, task.task.id)
-        if event is None:
-            return
-        folder = self._workspace.attempt(event.task, event.attempt)
-        if not os.path.exists(f"{folder}/stdout"):
-            note = "" if event.whole else "\n\n(the rest was removed by hand)\n"
-            self.write_result(event, lambda: [event.summary + note])
-        elif task.task.cli == "claude":
-            said = claude.read(results.lines(f"{folder}/stdout"))
-            self.write_result(event, lambda: [said.text])
-        else:
-            self.write_result(event, lambda: results.pieces(f"{folder}/stdout"))
-
     def _new(self, task: TaskState, began: float) -> Attempt:
         marker = f"{self._state.run}/{task.task.id}.{task.number}"
-        return Attempt(task, marker, self._workspace.attempt(task.task.id, task.number), began)
+        attempt = Attempt(task, marker, self._workspace.attempt(task.task.id, task.number), began)
+        attempt.resumes = self._assignments.resumes(task)
+        return attempt
 
-    def _given(self, attempt: Attempt) -> bytes:
+    def _given(self, task: TaskState) -> bytes:
         """What the worker of an attempt reads: its prompt, or its commands."""
-        task = attempt.task.task
-        for need in self._state.needs_of(attempt.task):
+        for need in self._state.needs_of(task):
             if not self._workspace.result(need.agent).exists():
-                self.restore(need)
-        if task.cli == "shell":
-            return f"{task.run}\n".encode()
-        attempt.resumes = self._resumes(attempt.task)
-        return self._prompt(attempt).encode("utf-8", "replace")
+                self._results.restore(need)
+        return self._assignments.given(task)
 
     def _prepare(self, attempt: Attempt, given: bytes) -> None:
         task = attempt.task.task
@@ -282,60 +222,13 @@ class Attempts:
         if task.cli != "shell":
             show_same(f"{attempt.folder}/prompt.md", str(self._workspace.agent_task(attempt.task.agent)))
 
-    def _prompt(self, attempt: Attempt) -> str:
-        plan = self._state.plan
-        assert plan is not None
-        if attempt.resumes:
-            return self._views.continuation(plan, attempt.task)
-        return self._views.prompt(
-            plan, attempt.task, [self.need(n) for n in self._state.needs_of(attempt.task)]
-        )
-
-    def need(self, task: TaskState) -> Need:
-        """What a dependent is told of a result: where it is, and its beginning, or all of a short one."""
-        path = self._workspace.result(task.agent)
-        text = ""
-        for piece in results.body(path):
-            text += piece
-            if len(text.encode()) > SHORT_RESULT:
-                break
-        whole = len(text.encode()) <= SHORT_RESULT
-        return Need(task.task.id, task.task.name, str(path), text if whole else text[:500], whole)
-
     def session(self, task: TaskState, number: int) -> str | None:
-        """The session for the attempt to come: the one before it, if that was interrupted and can go on."""
-        if task.task.cli != "claude":
-            return None
-        before = self._workspace.attempt(task.task.id, task.number)
-        if (
-            task.outcome == "interrupted"
-            and task.session
-            and claude.read(results.lines(f"{before}/stdout")).started
-        ):
-            return task.session
-        return claude.session_id(self._state.run, task.task.id, number)
+        """The session for the attempt to come."""
+        return self._assignments.session(task, number)
 
-    def _resumes(self, task: TaskState) -> bool:
-        own = claude.session_id(self._state.run, task.task.id, task.number)
-        return task.session is not None and task.session != own
-
-    def _spawn(self, attempt: Attempt) -> None:
-        task, folder = attempt.task.task, attempt.folder
-        prompt = f"{folder}/prompt.md"
-        if task.cli == "shell":
-            needs = {
-                n.task.id: str(self._workspace.result(n.agent)) for n in self._state.needs_of(attempt.task)
-            }
-            argv = shell.command(prompt, f"{folder}/status")
-            environment, stdin = shell.environment(task, needs), os.devnull
-        else:
-            last = 0 < attempt.task.used == task.attempts - 1
-            argv = claude.command(
-                self._program, task, attempt.task.session or "", resume=attempt.resumes, last=last
-            )
-            if not self._program:
-                raise FileNotFoundError(errno.ENOENT, "no claude program was found when the run began")
-            environment, stdin = dict(claude.ENVIRONMENT), prompt
+    def _spawn(self, attempt: Attempt, ceiling: float | None) -> None:
+        folder = attempt.folder
+        argv, environment, stdin = self._assignments.command_line(attempt.task, folder, ceiling)
         self._processes.start(
             attempt.key,
             attempt.marker,
@@ -354,19 +247,56 @@ class Attempts:
             known = shell.exit_status(written) if written is not None else None
             exit_status = known if known is not None else exit_status
         else:
-            attempt.said = claude.read(results.lines(f"{folder}/stdout"))
+            self._take_in(attempt, claude_output.read(results.lines(f"{folder}/stdout")))
         attempt.ending = Ending(exit_status, attempt.stopped)
         if exit_status != 0 or (
             attempt.said is not None and (attempt.said.is_error or not attempt.said.ended)
         ):
-            attempt.complaint = results.last_line(f"{folder}/stderr")
+            attempt.complaint = self._redactor.text(results.last_line(f"{folder}/stderr"))
         if task.artifacts and verdict.worth_checking(task, attempt.evidence()):
             before = self._seen_before(attempt) or {}
             attempt.artifact_problems = artifacts.problems(self._state.project, task.artifacts, before)
 
+    def _take_in(self, attempt: Attempt, said: Said) -> None:
+        """What a model CLI said, without secrets; and what follows from it."""
+        task = attempt.task.task
+        paid = self._state.session_costs.get(attempt.task.session or "", 0.0) if attempt.resumes else 0.0
+        attempt.cost_usd, attempt.models = own_cost(said, paid)
+        attempt.said = replace(
+            said,
+            text=self._redactor.text(said.text),
+            denials=tuple(map(self._redactor.text, said.denials)),
+            structured=self._redactor.text(said.structured),
+            tool_calls=said.tool_calls + self._calls_before(attempt),
+        )
+        attempt.report, _ = report.parse(attempt.said.text)
+        attempt.outside = self._outside(task, said)
+        if task.output_schema is not None and said.structured:
+            from orchestrator.edges import schemas
+
+            attempt.schema_problem = schemas.problem(task.output_schema, said.structured)
+
+    def _calls_before(self, attempt: Attempt) -> int:
+        """The tool calls that the attempt's session had made before it."""
+        if not attempt.resumes:
+            return 0
+        folders = [self._workspace.attempt(attempt.task.task.id, n) for n in range(1, attempt.number)]
+        before = [claude_output.read(results.lines(f"{folder}/stdout")) for folder in folders]
+        return sum(said.tool_calls for said in before if said.session == attempt.task.session)
+
+    def _outside(self, task: Task, said: Said) -> tuple[str, ...]:
+        """The files that a worker changed although others are its own to change."""
+        if not task.writes:
+            return ()
+        project = os.path.realpath(self._state.project)
+        places = (os.path.realpath(os.path.join(project, path)) for path in said.wrote)
+        names = dict.fromkeys(os.path.relpath(place, project) for place in places)
+        return tuple(name for name in names if not covers(task.writes, name))
+
     def _note_check(self, attempt: Attempt, ended: Ended) -> None:
         command = attempt.task.task.verify[len(attempt.checks)]
-        output = results.tail(f"{attempt.folder}/verify-{len(attempt.checks) + 1}.out", CHECK_OUTPUT)
+        path = f"{attempt.folder}/verify-{len(attempt.checks) + 1}.out"
+        output = self._redactor.text(results.tail(path, CHECK_OUTPUT))
         attempt.checks.append(Check(command, None if attempt.stopped else ended.exit, output))
         if attempt.stopped in ("interrupted", "cancelled"):
             attempt.ending = Ending(attempt.ending.exit if attempt.ending else None, attempt.stopped)
@@ -379,39 +309,23 @@ class Attempts:
                 return seen
         return None
 
-    def _is_stalled(self, attempt: Attempt) -> bool:
-        now, idle = self._clock(), seconds(attempt.task.task.idle_timeout or "0s")
-        size = _size(f"{attempt.folder}/stdout") + _size(f"{attempt.folder}/stderr")
-        if size != attempt.size:
-            attempt.size, attempt.heard = size, now
+    def _is_stalled(self, attempt: Attempt, idle: float) -> bool:
+        now = self._clock()
+        complained = _size(f"{attempt.folder}/stderr")
+        if complained != attempt.size:
+            attempt.size, attempt.heard = complained, now
         if now < attempt.heard + idle:
             return False
-        if claude.read(results.lines(f"{attempt.folder}/stdout")).open_tool_call:
+        if attempt.reader.said().open_tool_call:
             attempt.heard = now - idle + LOOK_AGAIN_OPEN
             return False
         return True
 
-
-def facts(task: TaskState, event: AttemptFinished) -> dict[str, Any]:
-    """The front matter of a result, in the order in which it is written."""
-    return {
-        "task": event.task,
-        "agent": agent_name(task.agent),
-        "title": one_line(task.task.name),
-        "worker": task.task.worker,
-        "status": task.status,
-        "outcome": event.outcome,
-        "reason": event.reason,
-        "attempt": event.attempt,
-        "session_id": event.session,
-        "model": event.model,
-        "cost_usd": round(event.cost_usd, 6),
-        "input_tokens": event.input_tokens,
-        "output_tokens": event.output_tokens,
-        "started": task.attempt_at,
-        "ended": event.time,
-        "artifacts": event.artifacts,
-    }
+    def leave_feedback(self, attempt: Attempt, outcome: str) -> None:
+        """Keep what the checks found wrong, for the attempt to come."""
+        if outcome in ("unverified", "invalid output"):
+            told = feedback.feedback(attempt.task.task, attempt.evidence())
+            _write_new(f"{attempt.folder}/{FEEDBACK}", told.encode("utf-8", "replace"))
 
 
 def _write_new(path: str, data: bytes) -> None:

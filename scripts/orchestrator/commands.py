@@ -270,20 +270,45 @@ def stop(context: click.Context, after_running: bool) -> int:
 @orchestrate.command()
 @click.argument("tasks", nargs=-1)
 @click.option("--failed", is_flag=True, help="All failed and blocked tasks.")
+@click.option(
+    "--allow",
+    "rules",
+    metavar="RULE",
+    multiple=True,
+    help='Allow the one TASK this too, for example "Bash(npm test)"; its session goes on.',
+)
 @click.pass_context
-def retry(context: click.Context, tasks: tuple[str, ...], failed: bool) -> int:
+def retry(context: click.Context, tasks: tuple[str, ...], failed: bool, rules: tuple[str, ...]) -> int:
     """Give TASKS, and what depends on them, fresh attempts, from any terminal."""
     from orchestrator import running
     from orchestrator.edges.inbox import Order
 
     if bool(tasks) == failed:
         raise UsageError("name the tasks to retry, or say --failed")
+    if rules and len(tasks) != 1:
+        raise UsageError("--allow is for one task: name it")
     workspace = _workspace(context)
     names = running.retriable(workspace, tasks, failed)
     if not names:
         click.echo("nothing has failed")
         return 0
-    return running.order(workspace, [Order("retry", name) for name in names], PATIENCE)
+    return running.order(workspace, [Order("retry", name, allow=rules) for name in names], PATIENCE)
+
+
+@orchestrate.command()
+@click.argument("task")
+@click.argument("text")
+@click.pass_context
+def answer(context: click.Context, task: str, text: str) -> int:
+    """Answer what a blocked TASK asks; its session goes on with that."""
+    from orchestrator import running
+    from orchestrator.edges.inbox import Order
+
+    if not text.strip():
+        raise UsageError("the answer says nothing")
+    workspace = _workspace(context)
+    running.answerable(workspace, task)
+    return running.order(workspace, [Order("answer", task, text=text)], PATIENCE)
 
 
 @orchestrate.command()

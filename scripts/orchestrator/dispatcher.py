@@ -8,34 +8,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Protocol
 
 from orchestrator import planchecks
-from orchestrator.attempts import Attempt, Attempts, ProcessTable
+from orchestrator.attempt import Attempt
+from orchestrator.attempts import Attempts, ProcessTable
+from orchestrator.clis import claude
 from orchestrator.core import verdict
 from orchestrator.core.events import (
     AttemptFinished,
     AttemptStarted,
     Event,
+    LaunchesPaused,
+    LaunchesResumed,
     PlanAccepted,
     PlanVerified,
     RunFinished,
+    TaskAnswered,
     TaskBlocked,
     TaskCancelled,
     TaskRetried,
     TaskSkipped,
 )
+from orchestrator.core.governor import Governor, Hold
 from orchestrator.core.plan import Plan
+from orchestrator.core.resets import reset_time
 from orchestrator.core.scheduler import Finish, Launch, Learned, Scheduler, Skip, Stop, Verify
-from orchestrator.core.state import RunState, TaskState, changes_work
+from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.verdict import Said
+from orchestrator.core.workers import WorkerType
 from orchestrator.edges import artifacts, inbox, results
 from orchestrator.edges.inbox import Order
+from orchestrator.edges.machine import named_zone
 from orchestrator.edges.processes import Ended
 from orchestrator.edges.workspace import Workspace
 from orchestrator.errors import ImpossibleEvent, UsageError
 from orchestrator.planchecks import PlanChecks
+from orchestrator.resultfiles import ResultFiles
 
 LOOK_FOR_ORDERS = 0.5
 """Seconds between two looks at the inbox and at silent workers: two wake-ups a second cost next to nothing."""
@@ -48,6 +58,12 @@ INTERRUPT, INTERRUPTED = "interrupted", 130
 """Why a run ended that a person stopped, and its exit status."""
 
 LIMIT_REACHED = 4
+
+LOOK_AT_STARTS = 0.05
+"""Seconds between two looks at starting workers, while others wait for them to have started."""
+
+WORTH_TELLING = 5.0
+"""Seconds for which launches are held before the journal says so: shorter ones are the order of business."""
 
 
 class JournalFile(Protocol):
@@ -69,6 +85,8 @@ class Dispatcher:
     Args:
         clock: seconds since the epoch that go on steadily, whatever is done to the machine's clock.
         listeners: called with each event once it is on disk.
+        memory: the bytes that are free on this machine, None where that is unknown.
+        zone: in which messages of the API name times.
     """
 
     def __init__(
@@ -78,23 +96,33 @@ class Dispatcher:
         workspace: Workspace,
         processes: ProcessTable,
         attempts: Attempts,
+        result_files: ResultFiles,
         views: Renderer,
         clock: Callable[[], float],
         listeners: Sequence[Callable[[Event], None]] = (),
         learned: Learned | None = None,
         parallelism: int | None = None,
         budget: float | None = None,
+        cores: int = 1,
+        memory: Callable[[], int | None] = lambda: None,
+        zone: tzinfo = UTC,
     ) -> None:
         self.state = state
         self._journal = journal
         self._workspace = workspace
         self._processes = processes
         self._attempts = attempts
+        self._results = result_files
         self._views = views
         self._clock = clock
         self._listeners = listeners
         self._bounds = (learned, parallelism, budget)
-        self._scheduler = Scheduler(state, *self._bounds) if state.plan else None
+        self._cores = cores
+        self._memory = memory
+        self._zone = zone
+        self._governor: Governor | None = None
+        self._scheduler = self._scheduling() if state.plan else None
+        self._held_since: float | None = None
         self._unwritten: list[Event] = []
         self._taken: list[Order] = []
         self._launching: list[TaskState] = []
@@ -109,6 +137,21 @@ class Dispatcher:
         self._plan_checks = PlanChecks(state, workspace, processes, attempts, clock)
         self._exit: int | None = None
         self.each_turn: Callable[[], None] | None = None
+
+    def _scheduling(self) -> Scheduler:
+        """A scheduler for the plan as it stands; one governor goes on over all plans of a run."""
+        plan = self.state.plan
+        assert plan is not None
+        learned, parallelism, budget = self._bounds
+        if any(task.cli == "claude" for task in plan.tasks) and self._governor is None:
+            self._governor = Governor(parallelism or plan.limits.parallelism, self._cores)
+            if self.state.paused and self.state.paused.until:
+                self._governor.pause(self.state.paused.reason, self.state.paused.until.timestamp())
+        prefixes = [
+            claude.prefix(task, self.state.worker_of(task)) if task.cli == "claude" else ""
+            for task in plan.tasks
+        ]
+        return Scheduler(self.state, learned, parallelism, budget, self._governor, prefixes)
 
     def interrupt(self) -> None:
         """Somebody wants the run to stop: once with a grace, a second time at once. Safe in a signal handler."""
@@ -137,6 +180,8 @@ class Dispatcher:
         for task in list(self.state.running.values()):
             if over := self._attempts.recover(task):
                 self._land(over)
+            elif self._scheduler is not None:
+                self._scheduler.adopt(task)
         self.commit()
 
     def steer(self) -> None:
@@ -146,18 +191,21 @@ class Dispatcher:
         self.commit()
         self._let_stopped_end()
 
-    def accept(self, plan: Plan) -> None:
+    def accept(self, plan: Plan, workers: Sequence[WorkerType] = ()) -> None:
         """Go on with another plan. Workers that live from before go on too, unless it changes their tasks."""
         self.recover()
+        types = {worker.name: worker for worker in workers}
         asked_anew = self.state.plan is not None and self.state.plan.request != plan.request
         coming = {task.id: task for task in plan.tasks}
         for attempt in list(self._attempts.running.values()):
             old = attempt.task.task
-            if old.id not in coming or changes_work(old, coming[old.id], asked_anew):
+            if old.id not in coming or self.state.makes_another(old, coming[old.id], types, asked_anew):
                 self._attempts.stop(attempt, "interrupted")
         self._let_stopped_end()
-        self.record(PlanAccepted(**self.stamp(), plan=plan))
-        self._scheduler = Scheduler(self.state, *self._bounds)
+        self.record(PlanAccepted(**self.stamp(), plan=plan, workers=tuple(workers)))
+        self._scheduler = self._scheduling()
+        for attempt in self._attempts.running.values():
+            self._scheduler.adopt(attempt.task)
         self.commit()
 
     def _let_stopped_end(self) -> None:
@@ -193,7 +241,10 @@ class Dispatcher:
             # Work whose checks were interrupted: how it ended is for the next run to find out.
             self._exit = INTERRUPTED if self._stopping == INTERRUPT else LIMIT_REACHED
             return
+        if self._governor is not None and self._scheduler.has_ready:
+            self._scheduler.memory = self._memory()
         actions = self._scheduler.decide(self._clock(), closing=self._closing)
+        self._tell_of_hold(self._scheduler.held)
         for action in actions:
             match action:
                 case Launch(task=name, attempt=number):
@@ -209,6 +260,23 @@ class Dispatcher:
         if any(isinstance(action, Skip) for action in actions):
             self._decide()
 
+    def _tell_of_hold(self, hold: Hold | None) -> None:
+        """Let the journal say why nothing is launched, and that it is again."""
+        now = self._clock()
+        paused = self.state.paused
+        if hold is None:
+            self._held_since = None
+            if paused:
+                self.record(LaunchesResumed(**self.stamp()))
+            return
+        self._held_since = now if self._held_since is None else self._held_since
+        until = datetime.fromtimestamp(hold.until, UTC) if hold.until is not None else None
+        known = paused is not None and (paused.reason, paused.until) == (hold.reason, until)
+        if not known and (
+            paused or now >= self._held_since + WORTH_TELLING or (hold.until or 0) > now + WORTH_TELLING
+        ):
+            self.record(LaunchesPaused(**self.stamp(), reason=hold.reason, until=until))
+
     def _intend(self, task: TaskState, number: int) -> None:
         session = self._attempts.session(task, number)
         self.record(
@@ -221,7 +289,8 @@ class Dispatcher:
     def _launch(self) -> None:
         launching, self._launching = self._launching, []
         for task in launching:
-            if over := self._attempts.start(task):
+            assert self._scheduler is not None
+            if over := self._attempts.start(task, self._scheduler.ceiling(task.task)):
                 self._land(over)
 
     def _wait(self) -> None:
@@ -230,7 +299,9 @@ class Dispatcher:
                 self._note_plan_check(ended)
             elif over := self._attempts.ended(ended):
                 self._land(over)
-        self._attempts.watch()
+        for name, sign in self._attempts.watch():
+            if self._governor is not None:
+                self._governor.heard(name, sign, self._clock())
         self._plan_checks.watch()
 
     def _patience(self) -> float | None:
@@ -239,7 +310,9 @@ class Dispatcher:
             return 0.0
         assert self._scheduler is not None
         now = self._clock()
-        times = [now + LOOK_FOR_ORDERS, self._attempts.next_time(), self._scheduler.next_time()]
+        starting = self._governor is not None and self._governor.starting and self._scheduler.held
+        look = LOOK_AT_STARTS if starting else LOOK_FOR_ORDERS
+        times = [now + look, self._attempts.next_time(), self._scheduler.next_time()]
         return max(0.0, min(time for time in times if time is not None) - now)
 
     def _land(self, attempt: Attempt) -> None:
@@ -248,7 +321,8 @@ class Dispatcher:
             return
         task = attempt.task
         ruling = verdict.judge(task.task, attempt.evidence())
-        text = self._attempts.result_text(task, attempt.said)
+        self._attempts.leave_feedback(attempt, ruling.outcome)
+        text = self._results.text(task, attempt.said)
         known = results.digest(text())
         said = attempt.said or Said()
         event = AttemptFinished(
@@ -262,24 +336,36 @@ class Dispatcher:
             result=known.result,
             summary=known.summary,
             whole=known.whole,
-            cost_usd=said.cost_usd,
+            cost_usd=attempt.cost_usd,
             input_tokens=said.input_tokens,
             output_tokens=said.output_tokens,
             model=said.model,
+            models=attempt.models if len(attempt.models) > 1 else {},
+            report=attempt.report,
             session=said.session or task.session,
             artifacts=artifacts.matching(self.state.project, task.task.artifacts),
-            until=said.until if ruling.outcome == "usage limited" else None,
+            until=self._reset(said) if ruling.outcome == "usage limited" else None,
             ordered=attempt.blameless,
         )
         self.record(event)
-        if task.mark or task.kept:
-            self._attempts.write_result(event, text)
+        if self._governor is not None:
+            until = event.until.timestamp() if event.until else None
+            self._governor.ended(task.task.id, ruling.outcome, until, self._clock())
+        if task.mark or task.trouble.kept:
+            self._results.write(event, text)
         if task.mark == "blocked":
             self.record(
-                TaskBlocked(**self.stamp(), task=task.task.id, question=_question(task, ruling.reason))
+                TaskBlocked(
+                    **self.stamp(), task=task.task.id, question=_question(task, ruling.reason, said.denials)
+                )
             )
         if attempt.order and not task.mark:
             self.record(TaskCancelled(**self.stamp(), task=task.task.id, order=attempt.order))
+
+    def _reset(self, said: Said) -> datetime | None:
+        """When a usage limit resets: as its event says, else as its text does."""
+        now = datetime.fromtimestamp(self._clock(), UTC).astimezone(self._zone)
+        return said.until or reset_time(said.text, now, named_zone)
 
     def _seconds(self, attempt: Attempt) -> float:
         return max(0.0, self._clock() - attempt.began) if attempt.lasted is None else attempt.lasted
@@ -338,8 +424,11 @@ class Dispatcher:
             self._stop_all(INTERRUPT)
 
     def _obey_about_task(self, order: Order) -> bool:
+        if order.order == "answer":
+            self.record(TaskAnswered(**self.stamp(), task=order.task, text=order.text, order=order.name))
+            return True
         if order.order == "retry":
-            self.record(TaskRetried(**self.stamp(), task=order.task, order=order.name))
+            self.record(TaskRetried(**self.stamp(), task=order.task, order=order.name, allow=order.allow))
             self._plan_checks.stop()
             return True
         for attempt in self._attempts.running.values():
@@ -384,7 +473,7 @@ def _reason(reason: str, left: int) -> str:
     return "; ".join(part for part in (reason, note) if part)
 
 
-def _question(task: TaskState, reason: str) -> str:
-    if task.outcome == "denied":
-        return f"{reason}. Add it to the task's `allow` and run again, or cancel the task"
-    return f"{reason or task.outcome}. Retry or cancel the task?"
+def _question(task: TaskState, reason: str, denials: Sequence[str]) -> str:
+    return (
+        f"{reason or task.outcome}; {verdict.next_step(task.task, task.outcome, 'blocked', denials=denials)}"
+    )

@@ -160,9 +160,9 @@ def _plain(line: bytes) -> str:
 
 
 def _transcript(line: bytes) -> str:
-    from orchestrator.clis import claude
+    from orchestrator.clis import claude_output
 
-    return claude.told(line)
+    return claude_output.told(line)
 
 
 def unknown_task(state: RunState, name: str) -> str:

@@ -1,29 +1,44 @@
-"""`doctor`: what a run needs of this machine, looked at one thing at a time."""
+"""`doctor`: what a run needs of this machine and its workspace, looked at one thing at a time.
+
+A finding that is not good says what to do. What is good enough to run, but may surprise, is said and stays good.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from msgspec import Struct
 
-from orchestrator import progress, runs
-from orchestrator.core.text import one_line
-from orchestrator.edges import journal
+from orchestrator import claudeprogram, progress, runs
+from orchestrator.core.events import Event
+from orchestrator.core.state import RunState
+from orchestrator.edges import claudefiles, journal, machine, processtree
+from orchestrator.edges.claudefiles import Login
 from orchestrator.edges.workspace import Workspace
 from orchestrator.errors import OrchestratorError
 
 LEAST_DISK = 200 << 20
 """Bytes: a long run of talkative workers writes this much."""
 
-VERSION_SECONDS = 20.0
-"""What `claude --version` may take; it takes a tenth of a second where all is well."""
+USUAL_WORKERS = 4
+"""The default of `limits.parallelism`: with room for fewer, a plan that says nothing gets too many."""
+
+EARLIEST_YEAR = 2024
+"""Before it nothing of this existed: a clock that shows an earlier year was never set."""
+
+CLOCK_STEP = timedelta(minutes=2)
+"""What clocks of machines that share a folder may differ by; more means that this one was set back."""
+
+MOST_NAMED = 5
+"""Processes that one finding lists."""
 
 
 class Finding(Struct, frozen=True):
@@ -34,44 +49,61 @@ class Finding(Struct, frozen=True):
     text: str
 
 
-def examine(workspace: Workspace, program: str | None) -> list[Finding]:
-    """All findings, in the order in which they should be mended."""
-    return [*_machine(), _claude(program), _git(), *_disk(workspace), _journal(workspace)]
+def examine(workspace: Workspace, named: str | None) -> list[Finding]:
+    """All findings, in the order in which they should be mended; `named` is the claude program, if one was."""
+    environment = runs.worker_environment(os.environ)
+    record = Record(workspace)
+    return [
+        *_python(),
+        *_claude(named, workspace.project_folder(Path.cwd()), environment),
+        _git(),
+        *_places(workspace),
+        memory(machine.available_memory()),
+        cores(machine.cores()),
+        clock(datetime.now().astimezone(), record.last),
+        *record.findings(),
+    ]
 
 
-def _machine() -> Iterator[Finding]:
+def _python() -> Iterator[Finding]:
     version = platform.python_version()
     yield Finding("python", sys.version_info >= (3, 11), f"{version} at {sys.executable}")
-    yield Finding(
-        "processes",
-        hasattr(os, "posix_spawn"),
-        "can be started in sessions of their own"
-        if hasattr(os, "posix_spawn")
-        else "needs Linux, macOS or WSL",
-    )
+    able = hasattr(os, "posix_spawn")
+    text = "can be started in sessions of their own" if able else "needs Linux, macOS or WSL"
+    yield Finding("processes", able, text)
 
 
-def _claude(named: str | None) -> Finding:
+def _claude(named: str | None, project: Path, environment: Mapping[str, str]) -> Iterator[Finding]:
     try:
-        program = runs.find_claude(named)
+        path = claudeprogram.find(named)
+        program = claudeprogram.look(path, project, environment)
     except OrchestratorError as error:
-        return Finding("claude", False, f"{error} (plans of shell tasks run without it)")
+        yield Finding("claude", False, f"{error} (plans of shell tasks run without it)")
+        return
+    lacks = claudeprogram.lacks(program)
+    without = f"; it lacks {', '.join(lacks)}, which a newer one has (claude update)" if lacks else ""
+    yield Finding("claude", True, f"{program.text} at {path}{without}")
+    if damage := claudefiles.damage(project, environment):
+        yield Finding("login", False, damage)
+        return
     try:
-        done = subprocess.run(
-            [program, "--version"], capture_output=True, encoding="utf-8", errors="replace",
-            timeout=VERSION_SECONDS, stdin=subprocess.DEVNULL, env=runs.worker_environment(os.environ), check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return Finding("claude", False, f"{program} does not run ({error}); install it again")
-    if done.returncode:
-        return Finding("claude", False, f"{program} --version ended with {done.returncode}; install it again")
-    return Finding("claude", True, f"{one_line(done.stdout)} at {program}{_billing()}")
+        yield login(claudeprogram.login(path, project, environment))
+    except OrchestratorError as error:
+        yield Finding("login", False, str(error))
 
 
-def _billing() -> str:
-    if os.environ.get("ANTHROPIC_API_KEY"):
-        return "; ANTHROPIC_API_KEY is set: workers bill it, also where you have a subscription"
-    return ""
+def login(found: Login) -> Finding:
+    """Whether workers can log in, and who pays for them."""
+    if found.payer == "none":
+        return Finding(
+            "login", False, "not logged in; run `claude` and type /login, or set ANTHROPIC_API_KEY"
+        )
+    if found.overrides:
+        return Finding("login", True, f"{found.sentence}; take it away to use the subscription")
+    before = found.payer == "api key" and found.source != "/login"
+    return Finding(
+        "login", True, found.sentence + ("; it would come before a subscription" if before else "")
+    )
 
 
 def _git() -> Finding:
@@ -79,36 +111,114 @@ def _git() -> Finding:
     return Finding("git", True, found or "not installed; not needed to run plans")
 
 
-def _disk(workspace: Workspace) -> Iterator[Finding]:
+def _places(workspace: Workspace) -> Iterator[Finding]:
     place = next(folder for folder in (workspace.root, *workspace.root.parents) if folder.exists())
     free = shutil.disk_usage(place).free
     enough = free >= LEAST_DISK
     text = f"{free >> 20} MiB free at {place}"
     yield Finding("disk", enough, text if enough else f"{text}; free some: a full disk stops a run")
     try:
-        with tempfile.TemporaryFile(dir=place):
-            pass
+        with tempfile.TemporaryFile(dir=place) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        yield Finding(
-            "workspace folder", False, f"{place} cannot be written ({error.strerror}); choose --workspace DIR"
-        )
+        text = f"{place} cannot be written, or not be locked ({error.strerror}); choose --workspace DIR"
+        yield Finding("workspace folder", False, text)
     else:
-        yield Finding("workspace folder", True, f"{place} can be written")
+        yield Finding("workspace folder", True, f"{place} can be written and locked")
 
 
-def _journal(workspace: Workspace) -> Finding:
-    if not Path(workspace.journal).exists():
-        return Finding("journal", True, "nothing has been run here yet")
-    try:
-        state = journal.load(workspace.journal)
-    except OrchestratorError as error:
-        return Finding("journal", False, str(error))
-    except OSError as error:
+def memory(available: int | None) -> Finding:
+    """Whether workers find room; `available` in bytes."""
+    if available is None:
         return Finding(
-            "journal", False, f"{workspace.journal} cannot be read ({error.strerror}); mend that first"
+            "memory", True, "not known how much is free; a first worker takes 300 MB, others 100 MB"
         )
-    alive = journal.holder(workspace.lock_file)
-    described = f"run {state.run} is {progress.run_state(state, alive)}"
-    if progress.run_state(state, alive) == "interrupted":
-        described += f"; go on with: {progress.ours('run')}"
-    return Finding("journal", True, described)
+    fit = machine.workers_that_fit(available)
+    text = f"{available // 1_000_000} MB free; workers that fit at once: {fit}"
+    if not fit:
+        return Finding("memory", False, f"{text}; end other programs, or give this machine more")
+    return Finding("memory", True, text if fit >= USUAL_WORKERS else f"{text}; run with --parallelism {fit}")
+
+
+def cores(count: int) -> Finding:
+    """How many workers can start at once."""
+    return Finding("cores", True, f"{count}: at most {2 * count} workers start at once")
+
+
+def clock(now: datetime, last: datetime | None) -> Finding:
+    """Whether the clock can be right, with the time of the journal's last event, if there is one."""
+    shown = f"{now:%Y-%m-%d %H:%M:%S} {now.tzname()}"
+    if now.year < EARLIEST_YEAR:
+        return Finding("clock", False, f"{shown} cannot be; set the clock: limits reset by it")
+    if last is not None and last > now + CLOCK_STEP:
+        text = f"{shown} is before the journal's last event ({last.astimezone(now.tzinfo):%Y-%m-%d %H:%M:%S})"
+        return Finding("clock", False, f"{text}; it was set back: set it right, limits reset by it")
+    return Finding("clock", True, shown)
+
+
+class Record:
+    """What the workspace holds of runs; its journal is read once, as far as that can be done."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._state = RunState()
+        self._problem = ""
+        self.last: datetime | None = None
+        try:
+            self._state = journal.load(workspace.journal, self._note)
+        except OrchestratorError as error:
+            self._problem = str(error)
+        except OSError as error:
+            self._problem = f"{workspace.journal} cannot be read ({error.strerror}); mend that first"
+
+    def _note(self, event: Event) -> None:
+        self.last = event.time
+
+    def findings(self) -> Iterator[Finding]:
+        """The journal, who holds the workspace, and processes that were left behind."""
+        try:
+            holder = journal.holder(self._workspace.lock_file)
+        except OSError as error:
+            text = f"{self._workspace.lock_file} cannot be opened ({error.strerror}); mend that first"
+            yield Finding("dispatcher", False, text)
+            return
+        yield self._journal(holder)
+        yield Finding("dispatcher", True, "none is at work" if holder is None else f"at work, pid {holder}")
+        markers = {pid: entry.marker for pid, entry in processtree.table().items() if entry.marker}
+        goes_on = progress.run_state(self._state, holder) in ("running", "interrupted")
+        yield attempts(markers, self._runs(), self._state.run if goes_on else "", holder is not None)
+
+    def _journal(self, holder: int | None) -> Finding:
+        if self._problem:
+            return Finding("journal", False, self._problem)
+        if not self._state.run:
+            return Finding("journal", True, "nothing has been run here yet")
+        standing = progress.run_state(self._state, holder)
+        hint = f"; go on with: {progress.ours('run')}" if standing == "interrupted" else ""
+        return Finding("journal", True, f"run {self._state.run} is {standing}{hint}")
+
+    def _runs(self) -> set[str]:
+        archived = self._workspace.archived_journals()
+        return {path.parent.name for path in archived} | ({self._state.run} if self._state.run else set())
+
+
+def attempts(markers: Mapping[int, str], ours: Iterable[str], current: str, held: bool) -> Finding:
+    """Processes of attempts that nobody will ever take up.
+
+    Args:
+        markers: the attempt, RUN/TASK.N, of each process that has one, by pid.
+        ours: the runs of this workspace; those of others are not ours to judge.
+        current: the run that goes on, or can; nothing where there is none.
+        held: whether a dispatcher is at work.
+    """
+    runs_of = {pid: marker.partition("/")[0] for pid, marker in markers.items()}
+    left = sorted(pid for pid, run in runs_of.items() if run in ours and run != current)
+    if left:
+        pids = " ".join(map(str, left[:MOST_NAMED]))
+        more = f" and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else ""
+        return Finding("attempts", False, f"processes of a run that is over still live: kill {pids}{more}")
+    living = {marker for pid, marker in markers.items() if current and runs_of[pid] == current}
+    if living and not held:
+        text = f"{len(living)} go on without a dispatcher; take them up with: {progress.ours('run')}"
+        return Finding("attempts", True, text)
+    return Finding("attempts", True, f"{len(living)} at work" if living else "none left behind")

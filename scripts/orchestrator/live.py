@@ -13,7 +13,7 @@ from rich.live import Live as RichLive
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.clis import claude
+from orchestrator.clis import claude_output
 from orchestrator.core.plan import seconds
 from orchestrator.core.scheduler import DEFAULT_SECONDS
 from orchestrator.core.state import RunState, TaskState
@@ -101,7 +101,7 @@ class Live:
     def _activity(self, task: TaskState) -> str:
         folder = self._workspace.attempt(task.task.id, task.number)
         last = _last_line(f"{folder}/stdout") or _last_line(f"{folder}/stderr")
-        told = claude.told(last) if task.task.cli == "claude" else last.decode("utf-8", "replace")
+        told = claude_output.told(last) if task.task.cli == "claude" else last.decode("utf-8", "replace")
         return one_line(told)
 
 

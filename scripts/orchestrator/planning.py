@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ import click
 import msgspec
 
 from orchestrator import runs
-from orchestrator.clis import claude
 from orchestrator.core.advice import Outlook, outlook
+from orchestrator.core.estimate import ASSUMED, Estimate, estimate
 from orchestrator.core.events import PlanAccepted
 from orchestrator.core.plan import Plan, Task
 from orchestrator.core.scheduler import weights
 from orchestrator.core.state import RunState
 from orchestrator.core.text import duration, one_line
+from orchestrator.core.workers import WorkerType, mode_of, model_of, tools_of
+from orchestrator.edges import claudefiles
 from orchestrator.edges.views import PREVIEWS, Views, banner
 from orchestrator.edges.workspace import Workspace, explained
 from orchestrator.errors import WorkspaceHeld
@@ -38,27 +41,40 @@ def show(workspace: Workspace, path: Path | None, here: Path, as_json: bool, asc
     learned = runs.learned(workspace, state)
     view = outlook(plan, weights(plan, learned), None)
     before = {task.task.id: task.mark for task in state.tasks if task.mark}
-    preview(state, plan, workspace, here)
+    project = runs.project_of(workspace, state, here)
+    trusted = claudefiles.trusted(project, os.environ)
+    workers = runs.worker_types(workspace, plan, project, trusted)
+    preview(state, plan, workers, project)
     again = [name for name, mark in before.items() if name in state.by_id and state.by_id[name].mark != mark]
     left_out = _render(workspace, state, Views(workspace, history))
+    done = {task.task.id for task in state.tasks if task.mark == "completed"}
+    cost = estimate(plan, learned.spent, done)
     if as_json:
-        click.echo(
-            msgspec.json.format(msgspec.json.encode(_document(plan, view, state, again)), indent=2).decode()
-        )
+        document = _document(plan, view, state, again, cost, trusted)
+        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
     else:
-        click.echo("\n".join(_lines(workspace, plan, view, state, again, left_out, ascii_only)))
+        lines = [
+            *_outlook(plan, view, state, ascii_only),
+            *_costs(plan, cost, project),
+            *_permissions(plan, workers, trusted),
+            *_notes(workspace, view, state, again, left_out),
+        ]
+        click.echo("\n".join(lines))
     return 0
 
 
-def preview(state: RunState, plan: Plan, workspace: Workspace, here: Path) -> None:
+def preview(state: RunState, plan: Plan, workers: Mapping[str, WorkerType], project: Path) -> None:
     """Take the plan into a state that is only looked at, never written."""
-    state.project = state.project or str(workspace.project_folder(here))
-    if state.plan != plan:
+    state.project = state.project or str(project)
+    if state.plan != plan or state.workers != workers:
         for task in list(state.running.values()):
             # A changed plan would stop what it changes; to look at it, take that as done.
             task.running = False
         state.running.clear()
-        state.apply(PlanAccepted(seq=state.seq + 1, time=datetime.now(UTC), plan=plan))
+        event = PlanAccepted(
+            seq=state.seq + 1, time=datetime.now(UTC), plan=plan, workers=tuple(workers.values())
+        )
+        state.apply(event)
 
 
 def _render(workspace: Workspace, state: RunState, views: Views) -> int:
@@ -72,7 +88,9 @@ def _render(workspace: Workspace, state: RunState, views: Views) -> int:
         return 0
 
 
-def _document(plan: Plan, view: Outlook, state: RunState, again: Sequence[str]) -> dict[str, Any]:
+def _document(
+    plan: Plan, view: Outlook, state: RunState, again: Sequence[str], cost: Estimate, trusted: bool
+) -> dict[str, Any]:
     return {
         "tasks": len(plan.tasks),
         "batches": view.batches,
@@ -85,33 +103,31 @@ def _document(plan: Plan, view: Outlook, state: RunState, again: Sequence[str]) 
         "warnings": view.warnings,
         "completed": state.tally["completed"],
         "again": again,
+        "cost": cost,
+        "trusted": trusted,
     }
 
 
-def _lines(
-    workspace: Workspace,
-    plan: Plan,
-    view: Outlook,
-    state: RunState,
-    again: Sequence[str],
-    left_out: int,
-    ascii_only: bool,
-) -> Iterator[str]:
+def _outlook(plan: Plan, view: Outlook, state: RunState, ascii_only: bool) -> Iterator[str]:
+    more = "..." if ascii_only else "…"
     for number, names in enumerate(view.batches[:MOST_BANNERS], 1):
         tasks = [state.by_id[name] for name in names[:MOST_NAMES]]
         yield banner(state, number, tasks, ascii_only)
         if len(names) > MOST_NAMES:
-            yield f"  … and {len(names) - MOST_NAMES} more in this batch"
+            yield f"  {more} and {len(names) - MOST_NAMES} more in this batch"
     if len(view.batches) > MOST_BANNERS:
-        yield f"… and {len(view.batches) - MOST_BANNERS} more batches"
+        yield f"{more} and {len(view.batches) - MOST_BANNERS} more batches"
     yield f"{len(plan.tasks)} tasks in {len(view.batches)} batches, {plan.limits.parallelism} at a time"
     yield f"critical path: {duration(view.critical_seconds)} through {_named(view.critical_path)}"
     yield (
         f"expected: {duration(view.expected_seconds)} for {duration(view.work_seconds)} of work "
         f"(from {_sources(plan)})"
     )
-    yield from _costs(plan)
-    yield from _tools(plan)
+
+
+def _notes(
+    workspace: Workspace, view: Outlook, state: RunState, again: Sequence[str], left_out: int
+) -> Iterator[str]:
     for one, other in view.overlaps:
         yield f"never at the same time, their writes overlap: {one}, {other}"
     if state.run:
@@ -138,11 +154,17 @@ def _sources(plan: Plan) -> str:
     return f"estimates of {given} tasks, {rest}" if given else rest
 
 
-def _costs(plan: Plan) -> Iterator[str]:
+def _costs(plan: Plan, cost: Estimate, project: Path) -> Iterator[str]:
     workers = [task for task in plan.tasks if task.cli == "claude"]
     if not workers:
         yield "cost: none, no task uses a model"
         return
+    if cost.workers:
+        yield (
+            f"estimate: ${cost.usd:.2f} for {cost.workers} workers, {_tokens(cost.input_tokens)} tokens in and "
+            f"{_tokens(cost.output_tokens)} out ({_basis(cost)})"
+        )
+    yield claudefiles.paid_by(os.environ, project)
     bounded = [task.budget_usd * task.attempts for task in workers if task.budget_usd is not None]
     budget = plan.limits.budget_usd
     if budget is not None:
@@ -153,15 +175,37 @@ def _costs(plan: Plan) -> Iterator[str]:
         yield f"cost: not bounded; {len(workers)} workers use a model (limits.budget_usd sets a ceiling)"
 
 
-def _tools(plan: Plan) -> Iterator[str]:
+def _tokens(count: int) -> str:
+    return f"{count / 1e6:.1f} M" if count >= 1e6 else f"{round(count / 1000)} k"
+
+
+def _basis(cost: Estimate) -> str:
+    assumed = f"${ASSUMED.usd:.2f} a worker is an assumption, not a measurement"
+    if not cost.known:
+        return assumed
+    known = f"{cost.known} of worker types that worked here before"
+    return known if cost.known == cost.workers else f"{known}; for the others {assumed}"
+
+
+def _permissions(plan: Plan, workers: Mapping[str, WorkerType], trusted: bool) -> Iterator[str]:
     kinds: dict[str, list[str]] = {}
     for task in plan.tasks:
         if task.cli == "claude":
-            kinds.setdefault(_tools_of(task), []).append(task.id)
+            kinds.setdefault(_tools_of(task, workers[task.worker]), []).append(task.id)
     for tools, names in list(kinds.items())[:MOST_NAMES]:
         yield f"tools of {_named(names)}: {tools}"
+    if not kinds:
+        return
+    if trusted:
+        yield "this folder is trusted in Claude Code: workers see its CLAUDE.md, settings and hooks as your sessions do"
+    else:
+        asking = [task.id for task in plan.tasks if "project" in (task.setting_sources or ())]
+        but = f", but for {_named(asking)}, whose setting_sources ask for them" if asking else ""
+        yield f"this folder is not trusted in Claude Code: its settings, hooks and MCP servers stay off{but}"
 
 
-def _tools_of(task: Task) -> str:
-    rules = [*claude.rules(task)]
-    return one_line(f"{', '.join(rules)} ({task.worker}, {task.permission_mode or claude.DEFAULT_MODE})", 300)
+def _tools_of(task: Task, worker: WorkerType) -> str:
+    rules = ", ".join((*tools_of(task, worker), *task.allow, *(f"Bash({line})" for line in task.verify)))
+    return one_line(
+        f"{rules or 'none'} ({task.worker}, {model_of(task, worker)}, {mode_of(task, worker)})", 300
+    )

@@ -17,8 +17,11 @@ from orchestrator.core.events import (
     AttemptFinished,
     AttemptStarted,
     Event,
+    LaunchesPaused,
+    LaunchesResumed,
     PlanVerified,
     RunFinished,
+    TaskAnswered,
     TaskBlocked,
     TaskCancelled,
     TaskRetried,
@@ -82,6 +85,12 @@ def line_of(event: Event, state: RunState) -> str:
             return f"{name} cancelled"
         case TaskRetried(task=name):
             return f"{name} gets fresh attempts"
+        case TaskAnswered(task=name):
+            return f"{name} was answered"
+        case LaunchesPaused(reason=reason, until=until):
+            return f"no worker is launched: {one_line(reason)}{_until(until)}"
+        case LaunchesResumed():
+            return "workers are launched again"
         case PlanVerified(passed=passed, reason=reason):
             return (
                 "the plan's own checks passed"
@@ -91,6 +100,10 @@ def line_of(event: Event, state: RunState) -> str:
         case RunFinished(exit=status, reason=reason):
             return f"run ended with {status}: {one_line(reason)}"
     return ""
+
+
+def _until(moment: datetime | None) -> str:
+    return f", until {moment.astimezone():%Y-%m-%d %H:%M:%S}" if moment else ""
 
 
 def _named(state: RunState, name: str) -> str:
@@ -162,11 +175,19 @@ def _shown(path: Any) -> str:
 def summary(state: RunState) -> str:
     """Counts, time and money, in a line."""
     counts = ", ".join(f"{count} {status}" for status, count in state.counts().items() if count)
-    cost = f", ${state.cost_usd:.2f} (the CLI's own estimate)" if state.cost_usd else ""
+    cost = f", ${state.cost_usd:.2f} (the CLI's own estimate{_over(state)})" if state.cost_usd else ""
     took = ""
     if state.finished and state.resumed:
         took = f" in {duration((state.finished.time - state.resumed).total_seconds())}"
     return f"{len(state.tasks)} tasks: {counts or 'none'}{took}{cost}"
+
+
+def _over(state: RunState) -> str:
+    """What a run spent beyond its budget: a call that has begun is paid for."""
+    budget = state.budget_usd or (state.plan.limits.budget_usd if state.plan else None)
+    if budget is None or state.cost_usd <= budget:
+        return ""
+    return f"; ${state.cost_usd - budget:.2f} over the budget of ${budget:.2f}, by calls that had begun"
 
 
 def document(state: RunState, pid: int | None, now: datetime) -> Iterator[str]:
@@ -187,6 +208,7 @@ def _run(state: RunState, pid: int | None, now: datetime) -> dict[str, Any]:
         "exit": finished.exit if finished else None,
         "reason": finished.reason if finished else None,
         "cost_usd": round(state.cost_usd, 6),
+        "spending": state.spending,
         "started": state.started,
         "ended": finished.time if finished else None,
         "holding": holding(state, pid, now),
@@ -207,13 +229,19 @@ def run_state(state: RunState, pid: int | None) -> str:
 
 def holding(state: RunState, pid: int | None, now: datetime) -> dict[str, Any] | None:
     """Why a run that goes on launches nothing at the moment, and until when."""
-    if pid is None or state.finished or state.running:
+    if pid is None or state.finished:
         return None
-    resting = [task for task in state.tasks if task.status == "retrying" and task.retry_at > now.timestamp()]
+    if state.paused:
+        return {"reason": state.paused.reason, "until": state.paused.until}
+    if state.running:
+        return None
+    resting = [
+        task for task in state.tasks if task.status == "retrying" and task.trouble.retry_at > now.timestamp()
+    ]
     if not resting:
         return None
-    first = min(resting, key=lambda task: task.retry_at)
-    until = datetime.fromtimestamp(first.retry_at, now.tzinfo)
+    first = min(resting, key=lambda task: task.trouble.retry_at)
+    until = datetime.fromtimestamp(first.trouble.retry_at, now.tzinfo)
     return {"reason": f"{first.task.id} waits after {first.outcome}", "until": until}
 
 
@@ -245,7 +273,7 @@ def status_lines(
         head += f" ({one_line(state.finished.reason)}, exit {state.finished.exit})"
     lines = [head, summary(state)]
     if held := holding(state, pid, now):
-        lines.append(f"holding: {held['reason']} until {held['until'].astimezone():%H:%M:%S}")
+        lines.append(f"holding: {one_line(held['reason'])}{_until(held['until'])}")
     shown = state.tasks
     if len(shown) > most:
         order = {status: i for i, status in enumerate(_FIRST)}

@@ -6,19 +6,22 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from msgspec import Struct
 
-from orchestrator import progress, runs
+from orchestrator import claudeprogram, progress, runs
 from orchestrator.clis import claude, shell
+from orchestrator.clis.claude_features import Program
 from orchestrator.core.history import History
-from orchestrator.core.plan import Plan, Task, same_work
+from orchestrator.core.plan import Plan, Task
+from orchestrator.core.sameness import changes_work
 from orchestrator.core.state import ENDED, RunState
-from orchestrator.edges import inbox, journal
+from orchestrator.core.workers import WorkerType
+from orchestrator.edges import claudefiles, inbox, journal
 from orchestrator.edges.inbox import Order
 from orchestrator.edges.workspace import Workspace, explained, write_whole_bytes
 from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageError, WorkspaceHeld
@@ -29,6 +32,7 @@ __all__ = [
     "Asked",
     "Options",
     "aggregate",
+    "answerable",
     "cancellable",
     "detached",
     "dry_run",
@@ -73,7 +77,6 @@ def _read_given(workspace: Workspace, asked: Asked) -> Plan | None:
         return None
     else:
         raise _no_plan(workspace)
-    runs.refuse_bypass(plan, asked.options)
     return plan
 
 
@@ -93,15 +96,19 @@ def _run_held(
     plan = given or state.plan
     if plan is None:
         raise _no_plan(workspace)
-    if not asked.options.retry_failed and state.plan == plan and runs.nothing_left(state):
+    project = runs.project_of(workspace, state, here)
+    workers = state.workers if given is None else _worker_types(workspace, plan, project)
+    runs.refuse_bypass(plan, workers, asked.options)
+    same = state.plan == plan and state.workers == workers
+    if not asked.options.retry_failed and same and runs.nothing_left(state):
         return _say_nothing_left(workspace, state, history, begun)
-    options = _with_claude(asked.options, plan, state)
+    options = _with_claude(asked.options, plan, state, project)
     _copy_plan(workspace, asked.plan)
     run = Run(workspace, state, history, options, listeners=_listeners(asked, state))
     try:
-        os.chdir(state.project or workspace.project_folder(here))
+        os.chdir(project)
         run.begin(Path.cwd())
-        run.accept(plan)
+        run.accept(plan, tuple(workers.values()))
         if asked.options.retry_failed:
             run.retry_failed()
         run.views.rehearse(state)
@@ -139,7 +146,13 @@ def put_away(workspace: Workspace, state: RunState) -> None:
     click.echo(f"archived to {workspace.archive_run(state.run)}", err=True)
 
 
-def _with_claude(options: Options, plan: Plan, state: RunState) -> Options:
+def _worker_types(workspace: Workspace, plan: Plan, project: Path) -> dict[str, WorkerType]:
+    if all(task.cli == "shell" for task in plan.tasks):
+        return {}
+    return runs.worker_types(workspace, plan, project, claudefiles.trusted(project, os.environ))
+
+
+def _with_claude(options: Options, plan: Plan, state: RunState, project: Path) -> Options:
     """The options with the claude program in them, wherever the plan has a task for it.
 
     A completed task may be retried while the run goes on: the program is looked for then too, but not insisted on.
@@ -150,7 +163,8 @@ def _with_claude(options: Options, plan: Plan, state: RunState) -> Options:
     from msgspec.structs import replace
 
     try:
-        return replace(options, claude=runs.find_claude(options.claude))
+        path = claudeprogram.find(options.claude)
+        return replace(options, program=claudeprogram.look(path, project, os.environ))
     except EnvironmentProblem:
         if all(_is_kept(state, task) for task in workers):
             return options
@@ -159,7 +173,10 @@ def _with_claude(options: Options, plan: Plan, state: RunState) -> Options:
 
 def _is_kept(state: RunState, task: Task) -> bool:
     known = state.by_id.get(task.id)
-    return known is not None and known.mark == "completed" and same_work(known.task, task)
+    if known is None or known.mark != "completed":
+        return False
+    worker = state.worker_of(task)
+    return not changes_work(known.task, task, worker, worker, asked_anew=False)
 
 
 def _copy_plan(workspace: Workspace, given: Path | None) -> None:
@@ -241,29 +258,40 @@ def dry_run(workspace: Workspace, asked: Asked, here: Path) -> int:
     plan = plan or state.plan
     if plan is None:
         raise _no_plan(workspace)
-    kept = {task.task.id for task in state.tasks if task.mark in ENDED}
-    left = [
-        task for task in plan.tasks if task.id not in kept or not same_work(state.by_id[task.id].task, task)
-    ]
+    project = runs.project_of(workspace, state, here)
+    workers = _worker_types(workspace, plan, project)
+    runs.refuse_bypass(plan, workers, asked.options)
+    left = [task for task in plan.tasks if _would_run(state, task, workers)]
     if not left:
         click.echo("nothing would run: all tasks have ended", err=True)
+    program = _program(asked.options, project) if any(task.cli == "claude" for task in left) else None
     for task in left:
         folder = workspace.attempt(task.id, 1)
         if task.cli == "shell":
             click.echo(f"{task.id}: {shlex.join((shell.SHELL, '-c', task.run))}")
-        elif task.cli == "claude":
-            words = claude.command(_claude_or_name(asked.options), task, "SESSION-ID")
+        elif program is not None and task.cli == "claude":
+            worker = workers[task.worker]
+            role = workspace.role(worker.name)
+            words = claude.command(program, task, worker, "SESSION-ID", prompt_file=role)
             click.echo(f"{task.id}: {shlex.join(words)} < {shlex.quote(f'{folder}/prompt.md')}")
         else:
             click.echo(f"{task.id}: done in a session, never launched")
     return 0
 
 
-def _claude_or_name(options: Options) -> str:
+def _would_run(state: RunState, task: Task, workers: Mapping[str, WorkerType]) -> bool:
+    known = state.by_id.get(task.id)
+    if known is None or known.mark not in ENDED:
+        return True
+    return state.makes_another(known.task, task, workers, asked_anew=False)
+
+
+def _program(options: Options, project: Path) -> Program:
     try:
-        return runs.find_claude(options.claude)
-    except OrchestratorError:
-        return options.claude or "claude"
+        return claudeprogram.look(claudeprogram.find(options.claude), project, os.environ)
+    except EnvironmentProblem:
+        # To see the command lines of a plan takes no program.
+        return Program(path=options.claude or "claude", trusted=claudefiles.trusted(project, os.environ))
 
 
 def watch(workspace: Workspace, ascii_only: bool) -> int:
@@ -328,6 +356,16 @@ def _not_retriable(state: RunState, name: str) -> str:
         return unknown_task(state, name)
     busy = next((t for t in (task, *state.dependents_of(task)) if t.running), None)
     return f"{name} cannot be retried while {busy.task.id} is running; cancel it first" if busy else ""
+
+
+def answerable(workspace: Workspace, name: str) -> None:
+    """Raises UsageError for a task that does not exist or asks nothing."""
+    state = journal.load(workspace.journal)
+    task = state.by_id.get(name)
+    if task is None:
+        raise UsageError(unknown_task(state, name))
+    if task.mark != "blocked":
+        raise UsageError(f"{name} cannot be answered: it is {task.status} and asks nothing")
 
 
 def cancellable(workspace: Workspace, names: Sequence[str]) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import signal
 import sys
 import time
@@ -22,11 +21,13 @@ from msgspec import Struct
 
 from orchestrator import __version__
 from orchestrator.clis import claude
+from orchestrator.clis.claude_features import Program
 from orchestrator.core.events import Event, RunResumed, RunStarted
 from orchestrator.core.history import History
 from orchestrator.core.plan import Plan
 from orchestrator.core.scheduler import Learned, learn
 from orchestrator.core.state import ENDED, RunState
+from orchestrator.core.workers import WorkerType, wants_bypass
 from orchestrator.edges import inbox, journal
 from orchestrator.edges.journal import Journal
 from orchestrator.edges.workspace import Workspace, explained
@@ -34,14 +35,6 @@ from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageErro
 
 ARCHIVES_LEARNED_FROM = 3
 """How many earlier runs are read for durations: enough for a habit, little enough to read at every start."""
-
-USUAL_PLACES = (
-    "~/.local/bin/claude",
-    "~/.claude/local/claude",
-    "/usr/local/bin/claude",
-    "/opt/homebrew/bin/claude",
-)
-"""Where Claude Code's own installers put the program."""
 
 
 class Options(Struct, frozen=True):
@@ -53,6 +46,7 @@ class Options(Struct, frozen=True):
     retry_failed: bool = False
     allow_bypass: bool = False
     claude: str | None = None
+    program: Program | None = None
 
 
 class SteadyClock:
@@ -83,22 +77,6 @@ def held(workspace: Workspace) -> Iterator[int]:
         os.close(descriptor)
 
 
-def find_claude(named: str | None) -> str:
-    """The claude program: the one named, else `ORCHESTRATE_CLAUDE`, the PATH, the usual places.
-
-    Raises:
-        EnvironmentProblem: there is none.
-    """
-    wanted = named or os.environ.get("ORCHESTRATE_CLAUDE")
-    for candidate in [wanted] if wanted else ["claude", *map(os.path.expanduser, USUAL_PLACES)]:
-        if found := shutil.which(candidate):
-            return os.path.abspath(found)
-    where = f"{wanted} is not a program" if wanted else "no claude program on the PATH"
-    raise EnvironmentProblem(
-        f"{where}; install Claude Code (npm install -g @anthropic-ai/claude-code) or name it with --claude PATH"
-    )
-
-
 def refuse_stranger(state: RunState, plan: Plan, name: str) -> None:
     """Raises UsageError where a plan has nothing to do with the run in the workspace."""
     if state.plan is not None and not any(state.agent_of(task.id) for task in plan.tasks):
@@ -108,14 +86,39 @@ def refuse_stranger(state: RunState, plan: Plan, name: str) -> None:
         )
 
 
-def refuse_bypass(plan: Plan, options: Options) -> None:
-    """Raises UsageError where a plan asks for more than the command grants."""
-    asking = [task.id for task in plan.tasks if task.permission_mode == "bypassPermissions"]
+def refuse_bypass(plan: Plan, workers: Mapping[str, WorkerType], options: Options) -> None:
+    """Raises UsageError where a plan asks for more than the command grants, or a worker type for more than a plan."""
+    workers_of = [task for task in plan.tasks if task.cli == "claude"]
+    sly = [task.id for task in workers_of if wants_bypass(task, workers[task.worker])]
+    if sly:
+        raise UsageError(
+            f"{', '.join(sly[:5])}: the worker type asks for permission_mode bypassPermissions, which only the "
+            "plan can give; write it in the task, or another mode"
+        )
+    asking = [task.id for task in workers_of if task.permission_mode == "bypassPermissions"]
     if asking and not options.allow_bypass:
         raise UsageError(
             f"{', '.join(asking[:5])}: permission_mode bypassPermissions lets a worker do anything on this machine; "
             "say --allow-bypass if that is what you want"
         )
+
+
+def worker_types(workspace: Workspace, plan: Plan, project: Path, trusted: bool) -> dict[str, WorkerType]:
+    """The worker types that a plan's tasks are written for.
+
+    Raises:
+        UsageError: the file of one is wrong.
+    """
+    from orchestrator.edges import workertypes
+
+    names = {task.worker for task in plan.tasks if task.cli != "shell"}
+    config = workertypes.config_folder(os.environ)
+    return workertypes.load(workspace.templates, project, config, trusted=trusted).find(sorted(names))
+
+
+def project_of(workspace: Workspace, state: RunState, here: Path) -> Path:
+    """The folder in which a run's workers work."""
+    return Path(state.project) if state.project else workspace.project_folder(here)
 
 
 def nothing_left(state: RunState) -> bool:
@@ -176,25 +179,34 @@ class Run:
         options: Options,
         listeners: Sequence[Callable[[Event], None]] = (),
     ) -> None:
+        from orchestrator.assignments import Assignments
         from orchestrator.attempts import Attempts
+        from orchestrator.core.redaction import Redactor
         from orchestrator.dispatcher import Dispatcher
+        from orchestrator.edges import machine
         from orchestrator.edges.processes import Processes
         from orchestrator.edges.views import Views
+        from orchestrator.resultfiles import ResultFiles
 
         self.state, self.history, self.workspace, self.options = state, history, workspace, options
         self.clock = SteadyClock()
         self.views = Views(workspace, history)
         self.journal = Journal(workspace.journal)
         self.processes = Processes(worker_environment(os.environ))
-        attempts = Attempts(state, workspace, self.processes, self.views, options.claude or "", self.clock)
+        redactor = Redactor(os.environ)
+        self.results = ResultFiles(state, workspace, self.views, redactor)
+        assignments = Assignments(state, workspace, self.views, options.program)
+        attempts = Attempts(state, workspace, self.processes, assignments, self.results, self.clock, redactor)
         self.dispatcher = Dispatcher(
-            state, self.journal, workspace, self.processes, attempts, self.views, self.clock,
+            state, self.journal, workspace, self.processes, attempts, self.results, self.views, self.clock,
             listeners=(history.note, *listeners),
             learned=learned(workspace, state),
             parallelism=options.parallelism,
             budget=options.budget,
+            cores=machine.cores(),
+            memory=machine.available_memory,
+            zone=machine.local_zone(),
         )  # fmt: skip
-        self.attempts = attempts
 
     def begin(self, project: Path) -> None:
         """Record that this dispatcher begins the run, or takes it up again."""
@@ -203,7 +215,8 @@ class Run:
                 # It was meant for a dispatcher that is gone.
                 inbox.taken(self.workspace.inbox, order)
         stamp = self.dispatcher.stamp()
-        stamp |= {"pid": os.getpid(), "version": __version__, "parallelism": self.options.parallelism}
+        stamp |= {"pid": os.getpid(), "version": __version__}
+        stamp |= {"parallelism": self.options.parallelism, "budget_usd": self.options.budget}
         if self.state.run:
             self.dispatcher.record(RunResumed(**stamp))
         else:
@@ -212,10 +225,10 @@ class Run:
             self.dispatcher.record(RunStarted(**stamp, run=run, project=str(project)))
         self.dispatcher.commit()
 
-    def accept(self, plan: Plan) -> None:
-        """Take a plan in, if it differs from the one that holds."""
-        if plan != self.state.plan:
-            self.dispatcher.accept(plan)
+    def accept(self, plan: Plan, workers: Sequence[WorkerType]) -> None:
+        """Take a plan in, if it or its worker types differ from those that hold."""
+        if plan != self.state.plan or {worker.name: worker for worker in workers} != self.state.workers:
+            self.dispatcher.accept(plan, workers)
 
     def retry_failed(self) -> list[str]:
         """Fresh attempts for all that failed or is blocked; their ids."""
@@ -258,7 +271,7 @@ class Run:
                 task.mark in ("completed", "failed", "blocked")
                 and not self.workspace.result(task.agent).exists()
             ):
-                self.attempts.restore(task)
+                self.results.restore(task)
 
     def close(self) -> None:
         """Let go of the journal."""

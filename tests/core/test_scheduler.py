@@ -218,7 +218,7 @@ def test_a_task_that_waited_for_its_place_while_the_clock_caught_up_is_not_lost(
     simulation = Simulation(one, outcome=lambda n, a: "error" if a < 2 else "success")
     simulation.turn()
     simulation.scheduler.decide(NOW - 7200, closing=True)
-    early = simulation.state.by_id["T-1"].retry_at - 1e-3
+    early = simulation.state.by_id["T-1"].trouble.retry_at - 1e-3
     assert launched(simulation, early) == []
     assert simulation.run().exit == 0
 

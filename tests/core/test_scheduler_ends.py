@@ -92,14 +92,13 @@ def test_the_deadline_counts_from_when_this_dispatcher_took_over() -> None:
     assert simulation.run().exit == 0
 
 
-@pytest.mark.parametrize("outcome", ["authentication", "no credit"])
-def test_a_halting_outcome_launches_nothing_more_and_lets_running_tasks_finish(outcome: str) -> None:
+def test_a_halting_outcome_launches_nothing_more_and_lets_running_tasks_finish() -> None:
     simulation = Simulation(
         plan(task("out", cli="claude"), task("slow"), task("never"), limits=limits(parallelism=2)),
         seconds=lambda n, a: 5 if n == "slow" else 1,
-        outcome=failing("out", outcome=outcome),
+        outcome=failing("out", outcome="no credit"),
     )
-    assert simulation.run() == Finish(5, outcome)
+    assert simulation.run() == Finish(5, "no credit")
     assert simulation.launched == ["out", "slow"]
     assert simulation.state.by_id["slow"].mark == "completed"
     assert simulation.state.by_id["out"].used == 0
@@ -181,5 +180,27 @@ def test_of_several_exit_statuses_the_first_in_order_holds(
 def test_an_environment_that_failed_outranks_a_deadline_that_passed() -> None:
     simulation = Simulation(plan(task("login"), limits=limits(deadline="5s")))
     simulation.launch("login", 1)
-    simulation.end("login", 1, "authentication")
-    assert simulation.scheduler.decide(NOW + 6) == [Finish(5, "authentication")]
+    simulation.end("login", 1, "no credit")
+    assert simulation.scheduler.decide(NOW + 6) == [Finish(5, "no credit")]
+
+
+def test_the_second_refused_login_of_a_run_launches_nothing_more() -> None:
+    simulation = Simulation(
+        plan(
+            task("out", cli="claude"),
+            task("other", cli="claude"),
+            task("shell"),
+            limits=limits(parallelism=1),
+        ),
+        outcome=lambda name, attempt: "success" if name == "shell" else "authentication",
+    )
+    assert simulation.run() == Finish(5, "authentication")
+    assert sum(name != "shell" for name in simulation.launched) == 2
+
+
+def test_a_login_that_works_again_forgives_the_refusal_before() -> None:
+    simulation = Simulation(
+        plan(task("a", cli="claude"), task("b", "a", cli="claude"), limits=limits(parallelism=1)),
+        outcome=lambda name, attempt: "authentication" if attempt == 1 else "success",
+    )
+    assert simulation.run() == Finish(0, "completed")

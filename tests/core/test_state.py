@@ -10,7 +10,7 @@ from story import Story
 
 from orchestrator.core import events, verdict
 from orchestrator.core.plan import Plan
-from orchestrator.core.state import STATUSES, RunState, changes_work
+from orchestrator.core.state import STATUSES, RunState
 from orchestrator.errors import ImpossibleEvent
 
 
@@ -248,7 +248,7 @@ def test_twenty_attempts_in_a_row_that_use_up_none_fail_a_task() -> None:
 def test_a_usage_limit_is_waited_for_until_it_resets() -> None:
     reset = START.replace(hour=18)
     told = Story(task("a", attempts=1)).start("a").end("a", "usage limited", until=reset)
-    assert told.state.by_id["a"].retry_at == reset.timestamp()
+    assert told.state.by_id["a"].trouble.retry_at == reset.timestamp()
 
 
 def test_costs_and_times_add_up_over_attempts() -> None:
@@ -322,11 +322,3 @@ def test_the_refusal_tells_the_tasks_story() -> None:
     told = Story(task("a", attempts=1)).start("a").end("a", "timeout")
     with pytest.raises(ImpossibleEvent, match="a is failed after 1 attempts, last outcome: timeout"):
         told.start("a")
-
-
-def test_what_changes_the_work_of_a_task_and_what_does_not() -> None:
-    one = task("a", description="x")
-    for same in ({"priority": "P0"}, {"estimate": "1h"}, {"timeout": "1h"}, {"attempts": 9}):
-        assert not changes_work(one, task("a", description="x", **same), asked_anew=False)
-    for other in ({"run": "y"}, {"inputs": {"a": "b"}}, {"verify": ("z",)}, {"artifacts": ("z",)}):
-        assert changes_work(one, task("a", **({"description": "x"} | other)), asked_anew=False)

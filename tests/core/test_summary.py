@@ -90,16 +90,17 @@ def test_recommendations_give_the_exact_line_to_type() -> None:
     assert summary.recommendations(story.state) == [
         "`A` failed (error: exit status 2: \\<x\\>)."
         " `orchestrate retry A` gives it, and what it held up, fresh attempts.",
-        "`B` was not permitted to use what it asked for (denied: Bash). Add that to its `allow` in plan.yaml"
-        " and type `orchestrate run`, or, if it should do without, `orchestrate retry B`.",
-        "`C` waits for a person; then `orchestrate retry C`: which \\*one\\*?",
+        "`B` was not permitted to use what it asked for (denied: Bash). `orchestrate retry B --allow RULE`"
+        " lets it go on with that; if it should do without: `orchestrate retry B`.",
+        "`C` waits for a person; `orchestrate answer C TEXT` lets it go on: which \\*one\\*?",
         "`D` was cancelled. `orchestrate retry D` gives it, and what it held up, fresh attempts.",
-        "`E` was completed although denied: WebFetch.",
+        "`E` was completed, but look at it: although denied: WebFetch.",
     ]
 
 
 def test_what_has_not_run_is_pointed_out_with_the_line_that_goes_on() -> None:
     story = Story(Task(id="A"), Task(id="B")).start("A").end("A", "authentication", "not logged in")
+    story.start("A").end("A", "authentication", "not logged in")
     story.tell(RunFinished, exit=5, reason="authentication")
     assert summary.recommendations(story.state) == [
         "The run was held up (authentication). When that is settled: `orchestrate run`."

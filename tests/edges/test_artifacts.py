@@ -57,14 +57,17 @@ def test_what_lies_outside_the_project_proves_nothing(tmp_path: Path) -> None:
     project.mkdir()
     (tmp_path / "secret").write_text("x")
     (project / "link").symlink_to(tmp_path / "secret")
-    assert problems(project, "link") == ("artifact link is missing",)
+    assert problems(project, "link") == ("artifact link is no file inside the project folder",)
     assert problems(project, str(tmp_path / "secret")) != ()
 
 
 def test_a_folder_or_a_pipe_is_no_artifact(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
-    assert problems(tmp_path, "folder", "pipe") == ("artifact folder is missing", "artifact pipe is missing")
+    assert problems(tmp_path, "folder", "pipe") == (
+        "artifact folder is no file inside the project folder",
+        "artifact pipe is no file inside the project folder",
+    )
 
 
 def test_files_of_the_workspace_and_of_git_prove_nothing(tmp_path: Path) -> None:

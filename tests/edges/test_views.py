@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from story import Story
 
-from orchestrator.core.briefing import OPENING
+from orchestrator.core.briefing import OPENING, Addition
 from orchestrator.core.events import RunFinished, TaskBlocked
 from orchestrator.core.frontmatter import MARK
 from orchestrator.core.plan import Limits, Task
 from orchestrator.core.state import TaskState
 from orchestrator.core.text import clean
+from orchestrator.core.workers import WorkerType
 from orchestrator.edges import results
 from orchestrator.edges.templates import templates_folder
-from orchestrator.edges.views import Need, Views, banner
+from orchestrator.edges.views import Begins, Need, Views, banner
 from orchestrator.edges.workspace import Workspace
 from orchestrator.errors import UsageError
 
@@ -133,9 +134,25 @@ def test_prompt(workspace: Workspace, story: Story) -> None:
     same_as_golden("prompt_with_needs.md", views.prompt(story.plan, story.state.by_id["T-04"], NEEDS))
 
 
-def test_continuation(workspace: Workspace, story: Story) -> None:
+@pytest.mark.parametrize("begins", ["continued", "corrected", "answered"])
+def test_prompts_of_sessions_that_go_on(workspace: Workspace, story: Story, begins: Begins) -> None:
     views = Views(workspace, story.history)
-    same_as_golden("continuation.md", views.continuation(story.plan, story.state.by_id["T-01"]))
+    addition = Addition("```\nverify failed\n```\n", "Take the second one.", ("Bash(npm test)",))
+    text = views.prompt(story.plan, story.state.by_id["T-01"], (), begins, addition)
+    same_as_golden(f"prompt_{begins}.md", text)
+
+
+def test_a_prompt_with_what_came_after_the_plan(workspace: Workspace, story: Story) -> None:
+    views = Views(workspace, story.history)
+    addition = Addition("```\nverify failed\n```\n", "Take the second one.", ("Bash(npm test)",))
+    text = views.prompt(story.plan, story.state.by_id["T-01"], (), addition=addition)
+    same_as_golden("prompt_with_additions.md", text)
+
+
+def test_what_all_workers_of_a_type_are_told(workspace: Workspace, story: Story) -> None:
+    views = Views(workspace, story.history)
+    worker = WorkerType(name="writer", prompt="You write.\n\nKeep it {{ short }}.\n")
+    same_as_golden("role.md", views.role(worker))
 
 
 def test_shell_card(workspace: Workspace, story: Story) -> None:
@@ -233,7 +250,7 @@ def test_a_prompt_begins_with_the_same_words_and_fences_what_workers_wrote(nasty
     assert not re.search(r"(^|\s)@[^\s\u2060]", prompt)
     assert [token.type for token in parse(prompt) if token.type == "fence" and not token.level] == [
         "fence"
-    ] * 3
+    ] * 2
     assert shape(prompt)["heading_open"] == shape(harmless)["heading_open"]
 
 
@@ -248,8 +265,17 @@ def told_to(need: Need, text: str) -> str:
     return Views(Workspace(Path("/nowhere")), story.history).prompt(story.plan, story.state.tasks[1], (need,))
 
 
-def test_a_continuation_begins_with_the_same_words(story: Story, workspace: Workspace) -> None:
-    assert Views(workspace, story.history).continuation(story.plan, story.state.tasks[0]).startswith(OPENING)
+@given(answer=NASTY, rule=NASTY)
+@settings(max_examples=60, deadline=None)
+def test_what_a_person_answered_stays_a_quotation(answer: str, rule: str) -> None:
+    story = Story(Task(id="T-01", title="Go"))
+    addition = Addition(answer=answer, allowed=(rule,))
+    views = Views(Workspace(Path("/nowhere")), story.history)
+    for begins in ("fresh", "answered"):
+        prompt = views.prompt(story.plan, story.state.tasks[0], (), begins, addition)
+        assert prompt.startswith(f"{OPENING}\n")
+        assert not controls(prompt)
+        assert not re.search(r"(^|\s)@[^\s\u2060]", prompt)
 
 
 def test_a_prompt_never_holds_another_tasks_description(workspace: Workspace) -> None:

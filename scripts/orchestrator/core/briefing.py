@@ -12,6 +12,7 @@ from orchestrator.core.plan import Plan
 from orchestrator.core.state import TaskState
 from orchestrator.core.tables import agent_name
 from orchestrator.core.text import clean, fenced, neutralised, one_line, quoted
+from orchestrator.core.workers import WorkerType
 
 OPENING = (
     "You are one of several workers that carry out the tasks of one plan; do your own task, and only that."
@@ -37,7 +38,20 @@ class Need(Struct, frozen=True):
         return self.whole or bool(self.summary)
 
 
-def variables(plan: Plan, state: TaskState, needs: Sequence[Need]) -> dict[str, object]:
+class Addition(Struct, frozen=True):
+    """What came after the plan: what checks found wrong, what a person answered, rules that a person added."""
+
+    feedback: str = ""
+    answer: str = ""
+    allowed: tuple[str, ...] = ()
+
+
+NOTHING_ADDED = Addition()
+
+
+def variables(
+    plan: Plan, state: TaskState, needs: Sequence[Need], addition: Addition = NOTHING_ADDED
+) -> dict[str, object]:
     """What the templates of prompts may use."""
     task = state.task
     return {
@@ -58,7 +72,16 @@ def variables(plan: Plan, state: TaskState, needs: Sequence[Need]) -> dict[str, 
         "verify": [_fence(command) for command in task.verify],
         "output_schema": task.output_schema is not None,
         "attempt": state.number,
+        # Made harmless where it was written.
+        "feedback": addition.feedback,
+        "answer": quoted(_prose(addition.answer)) if addition.answer else "",
+        "allowed": [_line(rule) for rule in addition.allowed],
     }
+
+
+def role_variables(worker: WorkerType) -> dict[str, object]:
+    """What the template of a worker type's system prompt may use."""
+    return {"name": _line(worker.name), "role": clean(worker.prompt).strip("\n")}
 
 
 def card_variables(state: TaskState, needs: Sequence[Need]) -> dict[str, object]:

@@ -12,6 +12,8 @@ import msgspec
 from msgspec import Struct
 
 from orchestrator.core.plan import Plan, PlanOutline
+from orchestrator.core.report import Report
+from orchestrator.core.workers import WorkerType
 
 SUMMARY_CHARACTERS = 500
 """How much of a result stands in the journal: enough to choose by, little enough to read 100,000 of."""
@@ -25,7 +27,7 @@ class _Event(Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True, ta
 class RunStarted(_Event, frozen=True):
     """A run began; `pid` is its dispatcher's, `project` the folder its workers work in.
 
-    `parallelism` is the ceiling asked for on the command line, None: the plan's.
+    `parallelism` and `budget_usd` are the ceilings asked for on the command line, None: the plan's.
     """
 
     run: str
@@ -33,6 +35,7 @@ class RunStarted(_Event, frozen=True):
     pid: int
     version: str
     parallelism: int | None = None
+    budget_usd: float | None = None
 
 
 class RunResumed(_Event, frozen=True):
@@ -41,12 +44,14 @@ class RunResumed(_Event, frozen=True):
     pid: int
     version: str
     parallelism: int | None = None
+    budget_usd: float | None = None
 
 
 class PlanAccepted(_Event, frozen=True):
-    """The plan that holds from here on, whole."""
+    """The plan that holds from here on, whole, and the worker types that its tasks are written for."""
 
     plan: Plan
+    workers: tuple[WorkerType, ...] = ()
 
 
 class AttemptStarted(_Event, frozen=True):
@@ -77,7 +82,10 @@ class AttemptFinished(_Event, frozen=True):
     input_tokens: int = 0
     output_tokens: int = 0
     model: str = ""
+    models: dict[str, float] = {}
+    """Dollars by model, where there was more than one."""
     session: str | None = None
+    report: Report | None = None
     artifacts: tuple[str, ...] = ()
     until: datetime | None = None
     """When a usage limit resets."""
@@ -107,10 +115,33 @@ class TaskCancelled(_Event, frozen=True):
 
 
 class TaskRetried(_Event, frozen=True):
-    """Somebody gave a task, and what depends on it, fresh attempts."""
+    """Somebody gave a task, and what depends on it, fresh attempts.
+
+    With `allow` its session goes on with these permission rules added.
+    """
 
     task: str
     order: str = ""
+    allow: tuple[str, ...] = ()
+
+
+class TaskAnswered(_Event, frozen=True):
+    """Somebody answered what a blocked task asked; its session goes on with that."""
+
+    task: str
+    text: str
+    order: str = ""
+
+
+class LaunchesPaused(_Event, frozen=True):
+    """No worker is launched from here on, for this reason; `until`: when it is known to end."""
+
+    reason: str
+    until: datetime | None = None
+
+
+class LaunchesResumed(_Event, frozen=True):
+    """Workers are launched again."""
 
 
 class PlanVerified(_Event, frozen=True):
@@ -131,6 +162,7 @@ class PlanOutlined(_Event, frozen=True, tag="PlanAccepted"):
     """`PlanAccepted`, as it is read by those who only look at where a run stands."""
 
     plan: PlanOutline
+    workers = ()
 
 
 class StartOutlined(_Event, frozen=True, tag="AttemptStarted"):
@@ -153,6 +185,11 @@ class FinishOutlined(_Event, frozen=True, tag="AttemptFinished"):
     ordered: bool = False
     result = ""
     seconds = 0.0
+    session = None
+    model: str = ""
+    models: dict[str, float] = {}
+    input_tokens: int = 0
+    output_tokens: int = 0
 
 
 _Others = (
@@ -162,6 +199,9 @@ _Others = (
     | TaskSkipped
     | TaskCancelled
     | TaskRetried
+    | TaskAnswered
+    | LaunchesPaused
+    | LaunchesResumed
     | PlanVerified
     | RunFinished
 )

@@ -6,6 +6,7 @@ Memory is bounded and the work per event constant, but for an accepted plan, whi
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -13,20 +14,24 @@ from orchestrator.core.events import (
     AttemptFinished,
     AttemptStarted,
     Event,
+    LaunchesPaused,
+    LaunchesResumed,
     PlanAccepted,
     PlanVerified,
     RunFinished,
     RunResumed,
     RunStarted,
+    TaskAnswered,
     TaskBlocked,
     TaskCancelled,
     TaskRetried,
     TaskSkipped,
 )
 from orchestrator.core.plan import Plan, Task
-from orchestrator.core.state import changes_work
+from orchestrator.core.sameness import changes_work
 from orchestrator.core.text import duration
 from orchestrator.core.verdict import COUNTING, HALTING, what_follows
+from orchestrator.core.workers import GENERAL, WorkerType
 
 LOG_ENTRIES = 200
 """Entries of the execution log that are kept: a few screens; `orchestrate log` has them all."""
@@ -69,6 +74,7 @@ class History:
         self._skips: deque[tuple[int, ErrorEntry]] = deque(maxlen=SKIPS)
         self._plan: Plan | None = None
         self._tasks: dict[str, Task] = {}
+        self._workers: dict[str, WorkerType] = {}
         self._tries: dict[str, _Tries] = {}
 
     def note(self, event: Event) -> None:
@@ -101,11 +107,16 @@ class History:
     def _accept(self, event: PlanAccepted) -> None:
         asked_anew = self._plan is not None and self._plan.request != event.plan.request
         known, self._plan = self._tasks, event.plan
+        were, self._workers = self._workers, {worker.name: worker for worker in event.workers}
         self._tasks = {task.id: task for task in event.plan.tasks}
         for name in list(self._tries):
             new = self._tasks.get(name)
-            if new is None or changes_work(known[name], new, asked_anew):
+            if new is None or self._is_another(known[name], new, were, asked_anew):
                 del self._tries[name]
+
+    def _is_another(self, old: Task, new: Task, were: Mapping[str, WorkerType], asked_anew: bool) -> bool:
+        was, now = were.get(old.worker, GENERAL), self._workers.get(new.worker, GENERAL)
+        return changes_work(old, new, was, now, asked_anew)
 
     def _finish_attempt(self, event: AttemptFinished) -> None:
         task = self._tasks.get(event.task)
@@ -131,7 +142,7 @@ class History:
         self.skipped += 1
         self._skips.append((event.seq, ErrorEntry(event.time, event.task, event.reason, "skip")))
 
-    def _forget(self, event: TaskRetried) -> None:
+    def _forget(self, event: TaskRetried | TaskAnswered) -> None:
         self._tries.pop(event.task, None)
 
     def _verify(self, event: PlanVerified) -> None:
@@ -158,7 +169,9 @@ def _strategy(task: Task, event: AttemptFinished, fate: str, used: int) -> str:
         return f"retry {used + 1} of {task.attempts}" + (f", with {model}" if model else "")
     if event.outcome in HALTING:
         return "launch nothing more, no attempt used"
-    if event.outcome == "interrupted":
+    if event.outcome == "authentication":
+        return "ask once more, then launch nothing more; no attempt used"
+    if event.outcome in ("interrupted", "out of budget"):
         return "continue, no attempt used"
     until = f" until {event.until:%Y-%m-%d %H:%M} UTC" if event.until else ""
     return f"wait{until}, no attempt used"
@@ -170,6 +183,7 @@ _NOTE: dict[type, Any] = {
     TaskBlocked: History._block,
     TaskSkipped: History._skip,
     TaskRetried: History._forget,
+    TaskAnswered: History._forget,
     PlanVerified: History._verify,
 }
 
@@ -189,6 +203,13 @@ def _told(event: Event) -> str:
             return f"attempt {event.attempt} ended after {duration(event.seconds)}, {ending}"
         case TaskBlocked():
             return f"blocked: {event.question}"
+        case TaskAnswered():
+            return "answered by a person; its session goes on"
+        case LaunchesPaused():
+            until = f" until {event.until:%Y-%m-%d %H:%M:%S} UTC" if event.until else ""
+            return f"no worker is launched: {event.reason}{until}"
+        case LaunchesResumed():
+            return "workers are launched again"
         case TaskSkipped():
             return f"skipped: {event.reason}"
         case TaskCancelled():

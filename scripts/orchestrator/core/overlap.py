@@ -27,6 +27,12 @@ def writes_overlap(a: tuple[str, ...], b: tuple[str, ...]) -> bool:
     return any(overlap(one, other) for one in a for other in b)
 
 
+def covers(patterns: tuple[str, ...], path: str) -> bool:
+    """Whether a glob of `patterns` matches `path`, a path relative to the same folder."""
+    escaped = _MAGIC.sub(lambda sign: f"[{sign[0]}]", path)
+    return any(overlap(pattern, escaped) for pattern in patterns)
+
+
 @lru_cache(maxsize=65_536)
 def overlap(pattern_a: str, pattern_b: str) -> bool:
     """Whether some path is matched by both globs.

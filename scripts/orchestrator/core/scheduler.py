@@ -7,17 +7,23 @@ thousand tasks that write one file cost no more than one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from heapq import heappop, heappush
 from statistics import median
 
 from msgspec import Struct
 
+from orchestrator.core.governor import Governor, Hold
 from orchestrator.core.graph import longest_remaining
 from orchestrator.core.overlap import writes_overlap
 from orchestrator.core.plan import Plan, Task, seconds
+from orchestrator.core.readyqueue import Rank, ReadyQueue
+from orchestrator.core.spending import Spending, together
 from orchestrator.core.state import DEAD, RunState, TaskState
 from orchestrator.core.verdict import BACKOFF_CEILING
+
+LEAST_CEILING = 0.01
+"""Dollars: a smaller ceiling would stop a worker before its first answer."""
 
 DEFAULT_SECONDS = {"claude": 300.0, "shell": 10.0, "session": 300.0}
 """What a task is taken to need when nothing is known: what people give a worker, and a command."""
@@ -55,18 +61,18 @@ class Finish(Struct, frozen=True):
 
 
 Action = Launch | Skip | Stop | Verify | Finish
-Rank = tuple[str, float, int]
 Lane = tuple[str, ...]
 
 
 class Learned(Struct, frozen=True):
-    """What earlier runs took: seconds by task id, and by (CLI, worker type)."""
+    """What earlier runs took: seconds by task id, and by (CLI, worker type); and what they spent, by worker type."""
 
     tasks: Mapping[str, float] = {}
     kinds: Mapping[tuple[str, str], Sequence[float]] = {}
+    spent: Mapping[str, Spending] = {}
 
 
-def learn(states: Iterable[RunState]) -> Learned:
+def learn(states: Sequence[RunState]) -> Learned:
     """What the runs took, the newest first."""
     tasks: dict[str, float] = {}
     kinds: dict[tuple[str, str], list[float]] = {}
@@ -74,7 +80,7 @@ def learn(states: Iterable[RunState]) -> Learned:
         if task.seconds is not None:
             tasks.setdefault(task.task.id, task.seconds)
             kinds.setdefault((task.task.cli, task.task.worker), []).append(task.seconds)
-    return Learned(tasks, kinds)
+    return Learned(tasks, kinds, together(state.spending for state in states))
 
 
 def weights(plan: Plan, learned: Learned) -> list[float]:
@@ -94,7 +100,15 @@ _VERBS = {"failed": "failed", "skipped": "was skipped", "cancelled": "was cancel
 
 
 class Scheduler:
-    """Decides over one `RunState`; reads it and never changes it but for its lists of news."""
+    """Decides over one `RunState`; reads it and never changes it but for its lists of news.
+
+    `held` is why the last decision launched no worker, None where nothing held one back; `memory` are the bytes that
+    are free, where that is known.
+
+    Args:
+        governor: the gate for the workers of model CLIs; None: there is none.
+        prefixes: for each task what its requests share with those of its kind; "" for a command.
+    """
 
     def __init__(
         self,
@@ -102,16 +116,23 @@ class Scheduler:
         learned: Learned | None = None,
         parallelism: int | None = None,
         budget: float | None = None,
+        governor: Governor | None = None,
+        prefixes: Sequence[str] = (),
     ) -> None:
         assert state.plan is not None
         self.state = state
         self.plan = state.plan
         self.parallelism = parallelism or state.plan.limits.parallelism
         self.budget = budget or state.plan.limits.budget_usd
+        self.governor = governor
+        self.held: Hold | None = None
+        self.memory: int | None = None
+        self._prefixes = prefixes or [""] * len(state.tasks)
+        self._spent_before = (learned or Learned()).spent
         self.weights = weights(state.plan, learned or Learned())
         dependents = [[d.index for d in (*task.needed_by, *task.after_of)] for task in state.tasks]
         self._remaining = longest_remaining(dependents, self.weights)
-        self._ready: list[tuple[Rank, int]] = []
+        self._ready = ReadyQueue()
         self._later: list[tuple[float, int]] = []
         self._lanes: dict[Lane, list[tuple[Rank, int]]] = {}
         self._parked: dict[Lane, list[Lane]] = {}
@@ -131,13 +152,27 @@ class Scheduler:
         if late or closing or (self._shut() and not self._all_completed()):
             return [] if self.state.running else [self._finish(late)]
         launches = self._launches()
-        if launches or self.state.running or self._later:
+        if launches or self.state.running:
             return launches
+        if self._later or self._ready:
+            return [self._finish(self._hopeless())] if self._hopeless() else []
         return [Verify() if self._unverified() else self._finish()]
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether something may be launched at the next decision."""
+        return bool(self._ready or self.state.opened)
+
+    def adopt(self, task: TaskState) -> None:
+        """Count a worker that runs already."""
+        if self.governor is not None and self._prefixes[task.index]:
+            self.governor.launched(task.task.id, self._prefixes[task.index], self._reserve(task.task))
 
     def next_time(self) -> float | None:
         """When something will be wanted without any news: the next retry or the deadline."""
         times = [self._later[0][0]] if self._later else []
+        if self.held and self.held.until is not None:
+            times.append(self.held.until)
         deadline = self.deadline()
         # One that has passed wants nothing more: whoever woke up for it again would never sleep.
         if deadline is not None and deadline > self._now and not self._all_ended():
@@ -153,7 +188,7 @@ class Scheduler:
     def _take_news(self) -> None:
         for task in self.state.opened:
             if self._is_early(task):
-                heappush(self._later, (task.retry_at, task.index))
+                heappush(self._later, (task.trouble.retry_at, task.index))
             else:
                 self._push(task)
         self.state.opened.clear()
@@ -164,14 +199,14 @@ class Scheduler:
 
     def _is_early(self, task: TaskState) -> bool:
         """Whether the time of its retry is yet to come."""
-        wait = task.retry_at - self._now
+        wait = task.trouble.retry_at - self._now
         # A clock set back between two dispatchers must not turn a short wait into a long one.
         return wait > 0 and (wait <= BACKOFF_CEILING or task.outcome == "usage limited")
 
     def _is_stale(self, retry_at: float, index: int) -> bool:
         """Whether the task no longer waits for that time: cancelled, say, or tried again by a person."""
         task = self.state.tasks[index]
-        return not task.startable or task.retry_at != retry_at
+        return not task.startable or task.trouble.retry_at != retry_at
 
     def _rank(self, task: TaskState) -> Rank:
         return (task.task.priority, -self._remaining[task.index], task.index)
@@ -182,18 +217,21 @@ class Scheduler:
         entry = (self._rank(task), task.index)
         lane = task.task.writes
         if not lane:
-            heappush(self._ready, entry)
+            self._offer(entry)
             return
         waiting = self._lanes.setdefault(lane, [])
         heappush(waiting, entry)
         if waiting[0] is entry and lane not in self._busy.values():
-            heappush(self._ready, entry)
+            self._offer(entry)
+
+    def _offer(self, entry: tuple[Rank, int]) -> None:
+        self._ready.push(entry, self._prefixes[entry[1]])
 
     def _leave(self, lane: Lane) -> None:
         """A lane is free again: its next task may go, and those of the lanes that it kept waiting."""
         for freed in (lane, *self._parked.pop(lane, ())):
             if waiting := self._lanes.get(freed):
-                heappush(self._ready, waiting[0])
+                self._offer(waiting[0])
 
     def _skips(self) -> list[Action]:
         """All that the news doom, also through others: a long chain is one decision, not one a link."""
@@ -229,26 +267,75 @@ class Scheduler:
     def _launches(self) -> list[Action]:
         launches: list[Action] = []
         chosen: set[int] = set()
+        self.held = None
         free = self.parallelism - len(self.state.running)
-        while self._ready and len(launches) < free:
-            task = self.state.tasks[heappop(self._ready)[1]]
+        while len(launches) < free and (first := self._ready.first()):
+            (_, index), kind = first
+            task = self.state.tasks[index]
             if not task.startable or self._is_early(task):
+                self._ready.take(kind)
                 self._pass_over(task)
-            elif task.index not in chosen and self._enter(task):
-                chosen.add(task.index)
-                launches.append(Launch(task.task.id, task.number + 1))
+            elif kind and (hold := self._hold(task, kind)):
+                self._ready.leave(kind)
+                self.held = self.held or hold
+            else:
+                self._ready.take(kind)
+                if index not in chosen and self._enter(task):
+                    chosen.add(index)
+                    self._launch(task, kind)
+                    launches.append(Launch(task.task.id, task.number + 1))
+        self._ready.resume()
+        if self._later and not self.held and self.governor:
+            self.held = self.governor.paused(self._now)
+        if launches:
+            self.held = None
         return launches
+
+    def _hold(self, task: TaskState, kind: str) -> Hold | None:
+        if self.governor is None:
+            return None
+        left = None if self.budget is None else self.budget - self.state.cost_usd
+        return self.governor.hold(kind, self._reserve(task.task), left, self.memory, self._now)
+
+    def _launch(self, task: TaskState, kind: str) -> None:
+        if kind and self.governor is not None:
+            self.governor.launched(task.task.id, kind, self._reserve(task.task))
+
+    def _reserve(self, task: Task) -> float:
+        """What a worker may cost, in dollars: its own ceiling, else what its type cost before."""
+        if task.budget_usd is not None:
+            return task.budget_usd
+        here = self.state.spending.get(task.worker) or self._spent_before.get(task.worker)
+        return here.each if here else 0.0
+
+    def ceiling(self, task: Task) -> float | None:
+        """The most that the attempt now launched may cost, in dollars: its own ceiling, or all that is left."""
+        if self.budget is None:
+            return task.budget_usd
+        others = self.governor.reserved - self._reserve(task) if self.governor else 0.0
+        left = max(self.budget - self.state.cost_usd - max(0.0, others), LEAST_CEILING)
+        return left if task.budget_usd is None else min(task.budget_usd, left)
+
+    def _hopeless(self) -> str:
+        """Why waiting is in vain: what is waited for comes after the deadline; else nothing."""
+        deadline, wait = self.deadline(), self.held.until if self.held else None
+        if wait is None and self._later and not self._ready:
+            wait = self._later[0][0]
+        if deadline is None or wait is None or wait < deadline or self.state.running:
+            return ""
+        why = self.held.reason if self.held else "the next attempt is due later"
+        return f"the deadline of {self.plan.limits.deadline} comes first: {why}"
 
     def _pass_over(self, task: TaskState) -> None:
         """A stale entry, of a task cancelled meanwhile, say, must not hold up the lane behind it."""
         if task.startable:
             # Here although it is early: the clock was set back when it came, and has caught up since.
-            heappush(self._later, (task.retry_at, task.index))
+            heappush(self._later, (task.trouble.retry_at, task.index))
         waiting = self._lanes.get(task.task.writes)
         if waiting and waiting[0][1] == task.index:
             heappop(waiting)
             if waiting:
-                heappush(self._ready, waiting[0])
+                self._offer(waiting[0])
 
     def _enter(self, task: TaskState) -> bool:
         """Take the task's lane if no running task writes there; else wait behind the one that does."""

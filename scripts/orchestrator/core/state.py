@@ -6,10 +6,12 @@ edges; only a changed plan and a retry, which people make by hand, look at every
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from sys import intern
 from typing import Any
+
+from msgspec import Struct
 
 from orchestrator.core import verdict
 from orchestrator.core.events import (
@@ -17,6 +19,8 @@ from orchestrator.core.events import (
     AttemptStarted,
     Event,
     FinishOutlined,
+    LaunchesPaused,
+    LaunchesResumed,
     PlanAccepted,
     PlanOutlined,
     PlanVerified,
@@ -24,27 +28,50 @@ from orchestrator.core.events import (
     RunResumed,
     RunStarted,
     StartOutlined,
+    TaskAnswered,
     TaskBlocked,
     TaskCancelled,
     TaskRetried,
     TaskSkipped,
 )
-from orchestrator.core.plan import Plan, Task, same_work
+from orchestrator.core.plan import Plan, Task
+from orchestrator.core.sameness import changes_work
+from orchestrator.core.spending import Spending
 from orchestrator.core.taskstate import DEAD, ENDED, STATUSES, TaskState
+from orchestrator.core.workers import GENERAL, WorkerType
 from orchestrator.errors import ImpossibleEvent
 
-__all__ = ["DEAD", "ENDED", "STATUSES", "RunState", "TaskState", "changes_work", "fold"]
+__all__ = ["DEAD", "ENDED", "STATUSES", "RunState", "TaskState", "Told", "fold"]
+
+
+class Told(Struct, frozen=True):
+    """What a person added for a task's next attempt: an answer, or permission rules."""
+
+    text: str = ""
+    allow: tuple[str, ...] = ()
 
 
 class RunState:
-    """The state of a run, from its first event to its last."""
+    """The state of a run, from its first event to its last.
+
+    `told` and `allowed` are by task: what its next attempt is told, and the rules that were added. `spending` is by
+    worker type. `session_costs` are the dollars that sessions have cost which may go on.
+    """
 
     def __init__(self) -> None:
         self.run = ""
         self.project = ""
         self.pid = 0
         self.parallelism: int | None = None
+        self.budget_usd: float | None = None
         self.plan: Plan | None = None
+        self.workers: dict[str, WorkerType] = {}
+        self.told: dict[str, Told] = {}
+        self.allowed: dict[str, tuple[str, ...]] = {}
+        self.spending: dict[str, Spending] = {}
+        self.session_costs: dict[str, float] = {}
+        self.paused: LaunchesPaused | None = None
+        self.refusals = 0
         self.tasks: list[TaskState] = []
         self.by_id: dict[str, TaskState] = {}
         self.retired: dict[str, TaskState] = {}
@@ -84,6 +111,10 @@ class RunState:
         """How many tasks have ended, however they ended."""
         return sum(self.tally[mark] for mark in ENDED)
 
+    def worker_of(self, task: Task) -> WorkerType:
+        """The worker type that a task is written for, as it was when the plan was accepted."""
+        return self.workers.get(task.worker, GENERAL)
+
     def agent_of(self, name: str) -> int | None:
         """The number of a task's agent, also of a task that the plan no longer holds; None: never heard of it."""
         task = self.by_id.get(name) or self.retired.get(name)
@@ -109,15 +140,15 @@ class RunState:
             raise ImpossibleEvent(f"run {event.run} starts in the journal of run {self.run}")
         self.run, self.project, self.pid = event.run, event.project, event.pid
         self.started = self.resumed = event.time
-        self.parallelism = event.parallelism
+        self.parallelism, self.budget_usd = event.parallelism, event.budget_usd
 
     def _resume(self, event: RunResumed) -> None:
         if not self.run:
             raise ImpossibleEvent("a run goes on that has not started")
         self.pid, self.resumed = event.pid, event.time
-        self.parallelism = event.parallelism
+        self.parallelism, self.budget_usd = event.parallelism, event.budget_usd
         self.finished = None
-        self.halted = ""
+        self.halted, self.refusals = "", 0
         if self.verified and not self.verified.passed:
             self.verified = None
 
@@ -125,9 +156,13 @@ class RunState:
         known = {**self.retired, **self.by_id}
         asked_anew = self.plan is not None and self.plan.request != event.plan.request
         _refuse_unknown_tasks(event.plan)
-        self._refuse_to_change_running(event.plan, asked_anew)
+        workers = {worker.name: worker for worker in event.workers}
+        self._refuse_to_change_running(event.plan, workers, asked_anew)
         self.plan = event.plan
-        self.tasks = [self._carry(known, task, i, asked_anew) for i, task in enumerate(event.plan.tasks)]
+        self.tasks = [
+            self._carry(known, task, i, workers, asked_anew) for i, task in enumerate(event.plan.tasks)
+        ]
+        self.workers = workers
         self.by_id = {task.task.id: task for task in self.tasks}
         self.retired = {name: task for name, task in known.items() if name not in self.by_id}
         self.finished = self.verified = None
@@ -172,21 +207,37 @@ class RunState:
                         queue.append(dependent)
         return queue
 
-    def _refuse_to_change_running(self, plan: Plan, asked_anew: bool) -> None:
+    def makes_another(
+        self, old: Task, new: Task, workers: Mapping[str, WorkerType], asked_anew: bool
+    ) -> bool:
+        """Whether a changed plan makes a task another one; `asked_anew`: its request was changed too."""
+        return changes_work(old, new, self.worker_of(old), workers.get(new.worker, GENERAL), asked_anew)
+
+    def _refuse_to_change_running(
+        self, plan: Plan, workers: Mapping[str, WorkerType], asked_anew: bool
+    ) -> None:
         if not self.running:
             return
         coming = {task.id: task for task in plan.tasks}
         for name, task in self.running.items():
-            if name not in coming or changes_work(task.task, coming[name], asked_anew):
+            if name not in coming or self.makes_another(task.task, coming[name], workers, asked_anew):
                 raise ImpossibleEvent(f"the plan changes {name}, which is running")
 
-    def _carry(self, known: dict[str, TaskState], task: Task, index: int, asked_anew: bool) -> TaskState:
+    def _carry(
+        self,
+        known: dict[str, TaskState],
+        task: Task,
+        index: int,
+        workers: Mapping[str, WorkerType],
+        asked_anew: bool,
+    ) -> TaskState:
         state = known.get(task.id)
         if state is None:
             self.seats += 1
             return TaskState(task, index, self.seats)
-        if changes_work(state.task, task, asked_anew):
+        if self.makes_another(state.task, task, workers, asked_anew):
             state.forget()
+            self.told.pop(task.id, None)
         state.task, state.index = task, index
         state.needed_by = state.after_of = ()
         return state
@@ -218,7 +269,8 @@ class RunState:
         stale = bool(task.unmet) or task.basis != self._basis(task)
         task.unmet += sum(self.by_id[name].mark not in ENDED for name in task.task.after)
         if task.running:
-            task.doubted = stale
+            if stale or task.trouble.doubted:
+                task.in_trouble.doubted = stale
             return
         dead = any(need.mark in DEAD for need in needs)
         if (task.mark in _FROM_INPUTS and stale) or (task.mark == "skipped" and not dead):
@@ -234,7 +286,7 @@ class RunState:
         return tuple([self.by_id[name].result for name in task.task.needs])
 
     def _take_up(self, task: TaskState) -> bool:
-        kept = task.kept
+        kept = task.trouble.kept
         if kept is None or kept.basis != self._basis(task):
             return False
         task.take_up(kept)
@@ -304,17 +356,29 @@ class RunState:
         # Most tasks have one attempt, and most attempts of a large plan cost nothing: keep one number for both.
         task.work = task.work + event.seconds if task.work else event.seconds
         if event.cost_usd:
-            task.cost_usd += event.cost_usd
-            self.cost_usd += event.cost_usd
+            self._pay(task, event)
         if event.outcome == "success":
-            task.used, task.in_a_row, task.interruptions = task.used + 1, 0, 0
+            if task.task.cli == "claude":
+                self.refusals = 0
+            self.told.pop(event.task, None)
+            task.used += 1
             task.result, task.seconds = event.result, event.seconds
             self._settle(task, "completed")
         else:
             self._draw_consequence(task, event)
 
+    def _pay(self, task: TaskState, event: AttemptFinished) -> None:
+        task.cost_usd += event.cost_usd
+        self.cost_usd += event.cost_usd
+        if event.session and event.outcome != "success":
+            self.session_costs[event.session] = self.session_costs.get(event.session, 0.0) + event.cost_usd
+        models = event.models or ({event.model: event.cost_usd} if event.model else {})
+        spent = Spending(1, event.cost_usd, event.input_tokens, event.output_tokens, models)
+        self.spending.setdefault(task.task.worker, Spending()).add(spent)
+
     def _draw_consequence(self, task: TaskState, event: AttemptFinished) -> None:
-        if event.outcome in verdict.HALTING:
+        self.refusals += event.outcome == "authentication"
+        if event.outcome in verdict.HALTING or self.refusals >= verdict.AUTHENTICATION_REFUSALS:
             self.halted = event.outcome
         if event.ordered:
             self._open(task)
@@ -322,29 +386,31 @@ class RunState:
         luck = verdict.luck(self.run, event.task, event.attempt)
         used = task.used + (event.outcome in verdict.COUNTING)
         interrupted = event.outcome == "interrupted"
-        before = task.interruptions if interrupted else task.in_a_row
+        trouble = task.in_trouble
+        before = trouble.interruptions if interrupted else trouble.in_a_row
         then = verdict.what_follows(task.task, event.outcome, used, before, luck)
         task.used = used
-        task.in_a_row = 0 if then.counts else task.in_a_row + 1
-        task.interruptions = task.interruptions + 1 if interrupted else 0
+        trouble.in_a_row = 0 if then.counts else trouble.in_a_row + 1
+        trouble.interruptions = trouble.interruptions + 1 if interrupted else 0
         if then.fate == "again":
             # A limit that says it was reset long ago is not asked again at once.
             known = event.until if event.until and event.until > event.time else None
-            task.retry_at = known.timestamp() if known else event.time.timestamp() + then.delay
+            trouble.retry_at = known.timestamp() if known else event.time.timestamp() + then.delay
             self._open(task)
         else:
             self._settle(task, then.fate)
 
     def _open(self, task: TaskState) -> None:
-        if task.doubted:
+        if task.trouble.doubted:
             self._reconsider(task)
         else:
             self.opened.append(task)
 
     def _settle(self, task: TaskState, mark: str) -> None:
         """What an attempt comes to, unless what it was made from does not hold any more."""
-        task.kept = None
-        if task.doubted and self._is_stale(task):
+        doubted = task.trouble.doubted
+        task.be_out_of_trouble()
+        if doubted and self._is_stale(task):
             task.mark = mark
             self._reconsider(task)
         else:
@@ -388,8 +454,29 @@ class RunState:
             if other is task or other.mark in ("failed", "blocked", "skipped"):
                 self._uncount(other)
                 other.renew()
-        task.kept = None
+        task.be_out_of_trouble()
         self._reconsider_after(task)
+
+        if event.allow:
+            self.allowed[event.task] = (*self.allowed.get(event.task, ()), *event.allow)
+            self.told[event.task] = Told(allow=event.allow)
+
+    def _answer(self, event: TaskAnswered) -> None:
+        task = self._task(event.task)
+        if task.mark != "blocked":
+            raise ImpossibleEvent(f"{event.task} is answered, but {self._story(task)}")
+        self.orders.add(event.order)
+        self.finished = self.verified = None
+        self._uncount(task)
+        task.renew()
+        self.told[event.task] = Told(event.text)
+        self._reconsider_after(task)
+
+    def _pause(self, event: LaunchesPaused) -> None:
+        self.paused = event
+
+    def _resume_launches(self, event: LaunchesResumed) -> None:
+        self.paused = None
 
     def _verify(self, event: PlanVerified) -> None:
         self.verified = event
@@ -426,6 +513,9 @@ _APPLY: dict[type, Any] = {
     TaskSkipped: RunState._skip,
     TaskCancelled: RunState._cancel,
     TaskRetried: RunState._retry,
+    TaskAnswered: RunState._answer,
+    LaunchesPaused: RunState._pause,
+    LaunchesResumed: RunState._resume_launches,
     PlanVerified: RunState._verify,
     RunFinished: RunState._finish,
 }
@@ -437,11 +527,6 @@ def _refuse_unknown_tasks(plan: Plan) -> None:
         not ids.issuperset(names) for t in plan.tasks for names in (t.needs, t.after) if names
     ):
         raise ImpossibleEvent("the plan has a task twice, or waits for one that it does not have")
-
-
-def changes_work(old: Task, new: Task, asked_anew: bool) -> bool:
-    """Whether a changed plan makes this task another one; `asked_anew`: its request was changed too."""
-    return not same_work(old, new) or (asked_anew and new.cli != "shell")
 
 
 def fold(events: Iterable[Event]) -> RunState:

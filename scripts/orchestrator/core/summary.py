@@ -152,14 +152,14 @@ def _advice(task: TaskState) -> str:
         return f"`{name}` failed ({item(why(task.outcome, task.reason))}). {retry}"
     if task.outcome == "denied" and task.mark == "blocked":
         return (
-            f"`{name}` was not permitted to use what it asked for ({reason}). Add that to its `allow` in"
-            f" plan.yaml and type `orchestrate run`, or, if it should do without, `orchestrate retry {name}`."
+            f"`{name}` was not permitted to use what it asked for ({reason}). `orchestrate retry {name} --allow"
+            f" RULE` lets it go on with that; if it should do without: `orchestrate retry {name}`."
         )
     if task.mark == "blocked":
-        return f"`{name}` waits for a person; then `orchestrate retry {name}`{_after(reason)}"
+        return f"`{name}` waits for a person; `orchestrate answer {name} TEXT` lets it go on{_after(reason)}"
     if task.mark == "cancelled":
         return f"`{name}` was cancelled. {retry}"
-    return f"`{name}` was completed {reason}." if task.reason.startswith("although denied") else ""
+    return f"`{name}` was completed, but look at it: {reason}." if task.reason else ""
 
 
 def _after(reason: str) -> str:

@@ -74,6 +74,39 @@ def run_word(state: RunState) -> str:
     return "running" if state.running else "under way"
 
 
+def holding(state: RunState) -> str:
+    """Why no worker is launched, and until when; nothing where workers are launched."""
+    if state.paused is None or state.finished:
+        return ""
+    until = f", until {clock(state.paused.until)}" if state.paused.until else ""
+    return f"{state.paused.reason}{until}"
+
+
+def spending_rows(state: RunState) -> list[Row]:
+    """What workers cost, a row for each worker type, the dearest first."""
+    parts = sorted(state.spending.items(), key=lambda part: (-part[1].usd, part[0]))
+    return [
+        {
+            "worker": cell(worker, 40),
+            "attempts": spent.attempts,
+            "usd": f"{spent.usd:.4f}",
+            "input_tokens": spent.input_tokens,
+            "output_tokens": spent.output_tokens,
+        }
+        for worker, spent in parts
+    ]
+
+
+def model_rows(state: RunState) -> list[Row]:
+    """What workers cost, a row for each model, the dearest first; what names no model is in none."""
+    models: dict[str, float] = {}
+    for spent in state.spending.values():
+        for model, usd in spent.models.items():
+            models[model] = models.get(model, 0.0) + usd
+    dearest = sorted(models.items(), key=lambda part: (-part[1], part[0]))
+    return [{"model": cell(model, 60), "usd": f"{usd:.4f}"} for model, usd in dearest]
+
+
 def shown(tasks: Sequence[TaskState]) -> list[TaskState]:
     """The tasks that a table shows: all, or of too many those that somebody may have to look at."""
     if len(tasks) <= MOST_ROWS:

@@ -33,13 +33,33 @@ class _Kept(NamedTuple):
     ended: datetime | None
 
 
+class _Trouble:
+    """What most tasks never have, so that 100,000 of them take no memory for it.
+
+    `in_a_row` counts the last attempts that used up none, `interruptions` the last that were interrupted.
+    `retry_at` is when the next attempt is due, in seconds since the epoch. `doubted`: the task runs on results that
+    a changed plan has taken back. `kept` is a success that was set aside.
+    """
+
+    __slots__ = ("doubted", "in_a_row", "interruptions", "kept", "retry_at")
+
+    def __init__(self) -> None:
+        self.in_a_row = self.interruptions = 0
+        self.retry_at = 0.0
+        self.doubted = False
+        self.kept: _Kept | None = None
+
+
+_NONE = _Trouble()
+"""For all tasks without trouble; never changed."""
+
+
 class TaskState:
     """The facts about one task.
 
     `mark` is its fate once it has one, else None. `seconds` is what its last success took, `work` what all
-    its attempts took. `result` is the hash of its result, `basis` the hashes of what it was made from.
-    `in_a_row` counts its last attempts that used up none, `interruptions` the last that were interrupted.
-    `doubted`: it runs on results that a changed plan has taken back.
+    its attempts took. `result` is the hash of its result, `basis` the hashes of what it was made from. `trouble` is
+    to be read; `in_trouble` is for changing it.
     """
 
     __slots__ = (
@@ -48,24 +68,20 @@ class TaskState:
         "attempt_at",
         "basis",
         "cost_usd",
-        "doubted",
         "ended",
-        "in_a_row",
         "index",
-        "interruptions",
-        "kept",
         "mark",
         "needed_by",
         "number",
         "outcome",
         "reason",
         "result",
-        "retry_at",
         "running",
         "seconds",
         "session",
         "started",
         "task",
+        "trouble",
         "unmet",
         "used",
         "work",
@@ -82,7 +98,7 @@ class TaskState:
         self.number = 0
         self.cost_usd = 0.0
         self.attempt_at: datetime | None = None
-        self.kept: _Kept | None = None
+        self.trouble = _NONE
         self.session: str | None = None
         self.seconds: float | None = None
         self.work = 0.0
@@ -93,10 +109,9 @@ class TaskState:
         self.mark: str | None = None
         self.running = False
         self.used = 0
-        self.in_a_row = 0
-        self.interruptions = 0
-        self.doubted = False
-        self.retry_at = 0.0
+        kept, self.trouble = self.trouble.kept, _NONE
+        if kept is not None:
+            self.in_trouble.kept = kept
         self.outcome = ""
         self.reason = ""
         self.result = ""
@@ -107,18 +122,29 @@ class TaskState:
     def forget(self) -> None:
         """It is another task now: nothing of what it did holds."""
         self.renew()
-        self.kept = self.session = None
+        self.trouble, self.session = _NONE, None
 
     def set_aside(self) -> None:
         """Its inputs may change: run again, unless they come out the same."""
         if self.mark == "completed":
-            self.kept = _Kept(self.basis, self.result, self.reason, self.started, self.ended)
+            self.in_trouble.kept = _Kept(self.basis, self.result, self.reason, self.started, self.ended)
         self.renew()
 
     def take_up(self, kept: _Kept) -> None:
         """What was set aside holds after all."""
-        self.mark, self.outcome, self.kept = "completed", "success", None
+        self.mark, self.outcome, self.trouble = "completed", "success", _NONE
         self.basis, self.result, self.reason, self.started, self.ended = kept
+
+    @property
+    def in_trouble(self) -> _Trouble:
+        """Its own trouble, to be changed."""
+        if self.trouble is _NONE:
+            self.trouble = _Trouble()
+        return self.trouble
+
+    def be_out_of_trouble(self) -> None:
+        """It has come to an end: nothing of what was counted before holds."""
+        self.trouble = _NONE
 
     @property
     def status(self) -> str:

@@ -37,7 +37,8 @@ def _problem(project: str, pattern: str, before: Mapping[str, tuple[int, str]]) 
     names = _matching(project, pattern)
     shown = one_line(pattern)
     if not names:
-        return f"artifact {shown} is missing"
+        other = os.path.exists(os.path.join(project, pattern))
+        return f"artifact {shown} is {'no file inside the project folder' if other else 'missing'}"
     now = {name: _identity(os.path.join(project, name)) for name in names}
     filled = {name: known for name, known in now.items() if known[0]}
     if not filled:

@@ -19,9 +19,11 @@ _counter = itertools.count()
 class Order(Struct, frozen=True, omit_defaults=True):
     """What somebody wants of a run; `name` is its file's and makes it unique."""
 
-    order: Literal["stop", "retry", "cancel"]
+    order: Literal["stop", "retry", "cancel", "answer"]
     task: str = ""
     after_running: bool = False
+    allow: tuple[str, ...] = ()
+    text: str = ""
     name: str = ""
 
 

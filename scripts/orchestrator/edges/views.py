@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Literal
 
 from orchestrator.core import briefing, excerpts, summary, tables
-from orchestrator.core.briefing import Need
+from orchestrator.core.briefing import NOTHING_ADDED, Addition, Need
 from orchestrator.core.frontmatter import front_matter
 from orchestrator.core.history import History
 from orchestrator.core.plan import Plan
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.text import duration, markdown, one_line
+from orchestrator.core.workers import WorkerType
 from orchestrator.edges import gathering
 from orchestrator.edges.templates import Templates
 from orchestrator.edges.workspace import Workspace, write_whole
@@ -33,6 +34,16 @@ FACTS = (
 __all__ = ["Merge", "Need", "Views", "banner"]
 
 Merge = Literal["sections", "concatenated"]
+
+Begins = Literal["fresh", "continued", "corrected", "answered"]
+"""How an attempt begins: with its whole task, or in a session that knows it."""
+
+_PROMPTS: dict[Begins, str] = {
+    "fresh": "agent_task.md.j2",
+    "continued": "continue_task.md.j2",
+    "corrected": "feedback_task.md.j2",
+    "answered": "answer_task.md.j2",
+}
 
 REQUEST_CHARACTERS = 10_000
 """How much of the request a view quotes; it is written anew at every change."""
@@ -55,17 +66,25 @@ class Views:
         self._templates = Templates(workspace.templates)
         self.previewed = False
 
-    def prompt(self, plan: Plan, task: TaskState, needs: Sequence[Need]) -> str:
+    def prompt(
+        self,
+        plan: Plan,
+        task: TaskState,
+        needs: Sequence[Need],
+        begins: Begins = "fresh",
+        addition: Addition = NOTHING_ADDED,
+    ) -> str:
         """What a worker is given.
 
         Raises:
             UsageError: the user's own template is wrong; so for every method here.
         """
-        return _prompt(self._templates.render("agent_task.md.j2", **briefing.variables(plan, task, needs)))
+        variables = briefing.variables(plan, task, needs, addition)
+        return _prompt(self._templates.render(_PROMPTS[begins], **variables))
 
-    def continuation(self, plan: Plan, task: TaskState) -> str:
-        """What a worker is given whose session continues after an interruption."""
-        return _prompt(self._templates.render("continue_task.md.j2", **briefing.variables(plan, task, ())))
+    def role(self, worker: WorkerType) -> str:
+        """What all workers of a type are told, as a part of their system prompt."""
+        return self._templates.render("worker_prompt.md.j2", **briefing.role_variables(worker))
 
     def shell_card(self, plan: Plan, task: TaskState, needs: Sequence[Need]) -> str:
         """The task file of a command, for people."""
@@ -104,8 +123,9 @@ class Views:
         worker = next((task for task in state.tasks if task.task.cli == "claude"), None)
         if worker is not None:
             needs = [self._need(state, need) for need in state.needs_of(worker)]
-            self.prompt(state.plan, worker, needs)
-            self.continuation(state.plan, worker)
+            for begins in _PROMPTS:
+                self.prompt(state.plan, worker, needs, begins)
+            self.role(state.worker_of(worker.task))
         self.result_frame(dict.fromkeys(FACTS, ""))
 
     def refresh(self, state: RunState, now: datetime) -> None:
@@ -151,6 +171,8 @@ class Views:
             **_errors(state, self._history),
             **_figures(totals),
             **_timeline(summary.timeline(state, now)),
+            spending=tables.spending_rows(state),
+            models=tables.model_rows(state),
             **gathering.findings(self._workspace, state),
             **gathering.excerpts_of(self._workspace, state, folder),
             merge=merge,
@@ -230,6 +252,7 @@ def _head(state: RunState, plan: Plan, now: datetime) -> dict[str, object]:
     return {
         "run": markdown(state.run) or "not started",
         "state": markdown(tables.run_word(state)),
+        "holding": markdown(tables.holding(state), 300),
         "updated": tables.clock(now),
         "request": excerpts.quote(request.strip("\n")),
         "request_cut": not whole,

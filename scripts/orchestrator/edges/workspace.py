@@ -57,6 +57,7 @@ class Workspace:
             self.root,
             self.root / "agent_tasks",
             self.root / "results",
+            self.root / "roles",
             self.root / "attempts",
             self.inbox,
         ):
@@ -72,6 +73,10 @@ class Workspace:
     def agent_task(self, agent: int) -> Path:
         """The prompt of an agent, for people."""
         return Path(f"{self._root}/agent_tasks/agent-{agent:02d}.md")
+
+    def role(self, worker: str) -> str:
+        """What all workers of a type are told, as text."""
+        return f"{self._root}/roles/{worker}.md"
 
     def result(self, agent: int) -> Path:
         """The result of an agent's task."""

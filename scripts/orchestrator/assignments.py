@@ -1,0 +1,163 @@
+"""What the worker of an attempt is given: its session, its prompt, its role, its command line."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from orchestrator.clis import claude, claude_output, shell
+from orchestrator.clis.claude_features import Program
+from orchestrator.core.briefing import Addition
+from orchestrator.core.plan import Task
+from orchestrator.core.state import RunState, TaskState
+from orchestrator.core.workers import WorkerType
+from orchestrator.edges import results
+from orchestrator.edges.views import Begins, Need, Views
+from orchestrator.edges.workspace import NAME, Workspace, write_whole_bytes
+
+SHORT_RESULT = 4096
+"""Bytes of a result that are handed to a dependent as they are; a longer one as path and summary."""
+
+FEEDBACK = "feedback.md"
+"""Name of the file in an attempt's folder that says what its checks found wrong."""
+
+CONTINUING = ("interrupted", "unverified", "invalid output", "out of budget")
+"""Outcomes after which the same session goes on."""
+
+
+class CommandLine(NamedTuple):
+    """How a process is started: `stdin` is the path of a file."""
+
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    stdin: str
+
+
+class Assignments:
+    """Makes what workers are given from the state of a run."""
+
+    def __init__(self, state: RunState, workspace: Workspace, views: Views, program: Program | None) -> None:
+        self._state = state
+        self._workspace = workspace
+        self._views = views
+        self._program = program
+        self._roles: dict[WorkerType, str] = {}
+
+    def session(self, task: TaskState, number: int) -> str | None:
+        """The session for the attempt to come: that of the attempt before it, if it can go on."""
+        if task.task.cli != "claude":
+            return None
+        goes_on = task.outcome in CONTINUING or task.task.id in self._state.told
+        if goes_on and task.session and self._began(task):
+            return task.session
+        return claude.session_id(self._state.run, task.task.id, number)
+
+    def _began(self, task: TaskState) -> bool:
+        folder = self._workspace.attempt(task.task.id, task.number)
+        return claude_output.read(results.lines(f"{folder}/stdout")).started
+
+    def resumes(self, task: TaskState) -> bool:
+        """Whether the attempt that was announced continues an earlier session."""
+        own = claude.session_id(self._state.run, task.task.id, task.number)
+        return task.session is not None and task.session != own
+
+    def begins(self, task: TaskState) -> Begins:
+        """How the attempt that was announced begins."""
+        if not self.resumes(task):
+            return "fresh"
+        if task.outcome in ("unverified", "invalid output"):
+            return "corrected"
+        return "answered" if not task.outcome and task.task.id in self._state.told else "continued"
+
+    def given(self, task: TaskState) -> bytes:
+        """What the worker reads: its prompt, or its commands."""
+        if task.task.cli == "shell":
+            return f"{task.task.run}\n".encode()
+        return self._prompt(task).encode("utf-8", "replace")
+
+    def _prompt(self, task: TaskState) -> str:
+        plan = self._state.plan
+        assert plan is not None
+        begins = self.begins(task)
+        needs = [] if begins != "fresh" else [self.need(n) for n in self._state.needs_of(task)]
+        told = self._state.told.get(task.task.id)
+        addition = Addition(
+            feedback=self._feedback(task),
+            answer=told.text if told else "",
+            allowed=self._state.allowed.get(task.task.id, ()),
+        )
+        return self._views.prompt(plan, task, needs, begins, addition)
+
+    def _feedback(self, task: TaskState) -> str:
+        """What the checks of the attempt before found wrong."""
+        if task.outcome not in ("unverified", "invalid output"):
+            return ""
+        for number in range(task.number - 1, 0, -1):
+            path = f"{self._workspace.attempt(task.task.id, number)}/{FEEDBACK}"
+            if os.path.exists(path):
+                with open(path, encoding="utf-8", errors="replace") as file:
+                    return file.read()
+        return task.reason
+
+    def need(self, task: TaskState) -> Need:
+        """What a dependent is told of a result: where it is, and its beginning, or all of a short one."""
+        path = self._workspace.result(task.agent)
+        text = ""
+        for piece in results.body(path):
+            text += piece
+            if len(text.encode()) > SHORT_RESULT:
+                break
+        whole = len(text.encode()) <= SHORT_RESULT
+        return Need(task.task.id, task.task.name, str(path), text if whole else text[:500], whole)
+
+    def command_line(self, task: TaskState, folder: str, ceiling: float | None) -> CommandLine:
+        """How the process of an attempt is started.
+
+        Args:
+            ceiling: dollars that the attempt may cost.
+
+        Raises:
+            FileNotFoundError: there is no claude program.
+        """
+        if task.task.cli == "shell":
+            needs = {n.task.id: str(self._workspace.result(n.agent)) for n in self._state.needs_of(task)}
+            argv = shell.command(f"{folder}/prompt.md", f"{folder}/status")
+            return CommandLine(argv, shell.environment(task.task, needs), os.devnull)
+        if self._program is None:
+            raise FileNotFoundError(errno.ENOENT, "no claude program was found when the run began")
+        worker = self._state.worker_of(task.task)
+        argv = claude.command(
+            self._program,
+            self._with_additions(task.task, ceiling),
+            worker,
+            task.session or "",
+            prompt_file=self._role(worker),
+            workspace=self._elsewhere,
+            resume=self.resumes(task),
+            last=0 < task.used == task.task.attempts - 1,
+        )
+        return CommandLine(argv, claude.environment(), f"{folder}/prompt.md")
+
+    @property
+    def _elsewhere(self) -> str:
+        """The real path of a workspace that is not in the project folder, where it goes by its name."""
+        root = os.path.realpath(self._workspace.root)
+        return "" if root == os.path.realpath(os.path.join(self._state.project, NAME)) else root
+
+    def _with_additions(self, task: Task, ceiling: float | None) -> Task:
+        allowed = self._state.allowed.get(task.id, ())
+        if not allowed and ceiling == task.budget_usd:
+            return task
+        return replace(task, allow=(*task.allow, *allowed), budget_usd=ceiling)
+
+    def _role(self, worker: WorkerType) -> str:
+        """The file with what all workers of a type are told; the same bytes for each of them."""
+        path = self._roles.get(worker)
+        if path is None:
+            path = self._workspace.role(worker.name)
+            write_whole_bytes(path, self._views.role(worker).encode("utf-8", "replace"))
+            self._roles[worker] = path
+        return path

@@ -1,0 +1,90 @@
+"""One attempt under way: what it is waiting for, and what is known of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from orchestrator.clis import claude_output
+from orchestrator.core import verdict
+from orchestrator.core.report import Report
+from orchestrator.core.state import TaskState
+from orchestrator.core.verdict import Check, Ending, Evidence, Said
+from orchestrator.edges.listening import Listener
+
+
+class Attempt:
+    """One attempt under way.
+
+    `began` and `heard` are times of the dispatcher's clock; `lasted` is how many seconds an attempt took of
+    which nobody saw the end.
+    """
+
+    def __init__(self, task: TaskState, marker: str, folder: str, began: float) -> None:
+        self.task, self.marker, self.folder, self.began = task, marker, folder, began
+        self.number = task.number
+        self.key = f"{task.task.id}.{task.number}"
+        self.heard = began
+        self.size = -1
+        self.process = self.key
+        self.stopped: Literal["", "timeout", "stalled", "interrupted", "cancelled"] = ""
+        self.order = ""
+        self.ending: Ending | None = None
+        self.said: Said | None = None
+        self.reader = claude_output.Reader()
+        self.listener = Listener(f"{folder}/stdout")
+        self.spoke = False
+        self.cost_usd = 0.0
+        self.models: dict[str, float] = {}
+        self.complaint = ""
+        self.artifact_problems: tuple[str, ...] = ()
+        self.schema_problem = ""
+        self.outside: tuple[str, ...] = ()
+        self.report: Report | None = None
+        self.checks: list[Check] = []
+        self.checking = False
+        self.left = 0
+        self.lasted: float | None = None
+        self.resumes = False
+        self.launched = True
+
+    @property
+    def undecided(self) -> bool:
+        """Whether its work is done, and only its checks were interrupted: the next run can make them again."""
+        return self.checking and self.stopped == "interrupted"
+
+    @property
+    def blameless(self) -> bool:
+        """Whether it ended through nothing that it did: somebody stopped it, or it was never launched."""
+        return (
+            self.stopped in ("interrupted", "cancelled")
+            or not self.launched
+            or verdict.session_lost(self.evidence())
+        )
+
+    def evidence(self) -> Evidence:
+        """All that is known of it so far."""
+        return Evidence(
+            self.ending or Ending(),
+            self.said,
+            self.complaint,
+            self.artifact_problems,
+            tuple(self.checks),
+            schema_problem=self.schema_problem,
+            outside=self.outside,
+            report=self.report,
+            resumed=self.resumes,
+            cost_usd=self.cost_usd,
+        )
+
+
+def own_cost(said: Said, paid: float) -> tuple[float, dict[str, float]]:
+    """The dollars of one attempt, and by model, where its session has cost `paid` before.
+
+    A program that tells its own part apart names the total of the session otherwise; an older one names its own.
+    """
+    if said.own_cost_usd is None or not paid:
+        return said.cost_usd, said.models
+    # After SIGKILL the program has forgotten what came before, and its total is its own part alone.
+    own = said.cost_usd - paid if said.cost_usd >= paid else said.own_cost_usd
+    share = own / said.cost_usd if said.cost_usd else 0.0
+    return own, {model: usd * share for model, usd in said.models.items()}

@@ -1,0 +1,40 @@
+"""What workers spent, by worker type: for totals, for what to set apart, and for the estimate of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+
+class Spending(Struct):
+    """Attempts that cost anything, with their dollars and tokens; `models` are dollars by model."""
+
+    attempts: int = 0
+    usd: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    models: dict[str, float] = {}
+
+    @property
+    def each(self) -> float:
+        """Dollars of one attempt."""
+        return self.usd / self.attempts if self.attempts else 0.0
+
+    def add(self, other: Spending) -> None:
+        """Count another's too."""
+        self.attempts += other.attempts
+        self.usd += other.usd
+        self.input_tokens += other.input_tokens
+        self.output_tokens += other.output_tokens
+        for model, usd in other.models.items():
+            self.models[model] = self.models.get(model, 0.0) + usd
+
+
+def together(parts: Iterable[Mapping[str, Spending]]) -> dict[str, Spending]:
+    """The sums of several runs, by worker type."""
+    sums: dict[str, Spending] = {}
+    for part in parts:
+        for worker, spending in part.items():
+            sums.setdefault(worker, Spending()).add(spending)
+    return sums

@@ -1,0 +1,81 @@
+"""The result files of a run: written when an attempt was judged, and again where somebody removed one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from orchestrator.clis import claude_output
+from orchestrator.core.events import AttemptFinished
+from orchestrator.core.redaction import Redactor
+from orchestrator.core.state import RunState, TaskState
+from orchestrator.core.tables import agent_name
+from orchestrator.core.text import one_line
+from orchestrator.core.verdict import Said
+from orchestrator.edges import journal, results
+from orchestrator.edges.views import Views
+from orchestrator.edges.workspace import Workspace
+
+
+class ResultFiles:
+    """Writes `results/agent-NN-result.md`, without the secrets of the environment."""
+
+    def __init__(self, state: RunState, workspace: Workspace, views: Views, redactor: Redactor) -> None:
+        self._state = state
+        self._workspace = workspace
+        self._views = views
+        self._redactor = redactor
+
+    def text(self, task: TaskState, said: Said | None) -> Callable[[], Any]:
+        """A function that yields the text of the task's last attempt, piece by piece, as often as called."""
+        if said is not None:
+            return lambda: [said.text]
+        return self._output(f"{self._workspace.attempt(task.task.id, task.number)}/stdout")
+
+    def _output(self, path: str) -> Callable[[], Any]:
+        return lambda: self._redactor.pieces(results.pieces(path)) if os.path.exists(path) else []
+
+    def write(self, event: AttemptFinished, text: Callable[[], Any]) -> None:
+        """The result file of a task whose attempt was judged; synced unless the journal holds all of it."""
+        task = self._state.by_id[event.task]
+        before, after = self._views.result_frame(facts(task, event))
+        path = self._workspace.result(task.agent)
+        results.write_result(path, (before, after), text(), durable=not event.whole)
+
+    def restore(self, task: TaskState) -> None:
+        """Write a result file again that somebody removed, from the attempt's output or else the journal."""
+        event = journal.last_finish(self._workspace.journal, task.task.id)
+        if event is None:
+            return
+        folder = self._workspace.attempt(event.task, event.attempt)
+        if not os.path.exists(f"{folder}/stdout"):
+            note = "" if event.whole else "\n\n(the rest was removed by hand)\n"
+            self.write(event, lambda: [event.summary + note])
+        elif task.task.cli == "claude":
+            text = self._redactor.text(claude_output.read(results.lines(f"{folder}/stdout")).text)
+            self.write(event, lambda: [text])
+        else:
+            self.write(event, self._output(f"{folder}/stdout"))
+
+
+def facts(task: TaskState, event: AttemptFinished) -> dict[str, Any]:
+    """The front matter of a result, in the order in which it is written."""
+    return {
+        "task": event.task,
+        "agent": agent_name(task.agent),
+        "title": one_line(task.task.name),
+        "worker": task.task.worker,
+        "status": task.status,
+        "outcome": event.outcome,
+        "reason": event.reason,
+        "attempt": event.attempt,
+        "session_id": event.session,
+        "model": event.model,
+        "cost_usd": round(event.cost_usd, 6),
+        "input_tokens": event.input_tokens,
+        "output_tokens": event.output_tokens,
+        "started": task.attempt_at,
+        "ended": event.time,
+        "artifacts": event.artifacts,
+    }

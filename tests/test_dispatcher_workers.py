@@ -1,0 +1,277 @@
+"""A dispatcher and workers of a model CLI: sessions that go on, limits that hold, money that is counted once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import START, Act, Stage, plan, stream, task
+
+from orchestrator.clis import claude
+from orchestrator.core.events import (
+    AttemptFinished,
+    AttemptStarted,
+    LaunchesPaused,
+    LaunchesResumed,
+    RunFinished,
+    TaskBlocked,
+)
+from orchestrator.core.plan import Limits, Task
+from orchestrator.edges.inbox import Order, hand_in
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
+
+
+def worker(name: str, needs: str = "", **fields: Any) -> Task:
+    return task(name, needs, cli="claude", run="", description=f"Do {name}", **fields)
+
+
+def said(**fields: Any) -> Act:
+    """A worker whose last line is changed by `fields`."""
+    return Act(stdout=stream(**fields), exit=1 if fields.get("is_error") else 0)
+
+
+def options(stage: Stage, key: str) -> dict[str, str]:
+    argv = stage.processes.commands[key]
+    return dict(word[2:].partition("=")[::2] for word in argv if word.startswith("--"))
+
+
+def given(stage: Stage, key: str) -> str:
+    return Path(f"{stage.workspace.root}/attempts/{key}/prompt.md").read_text(encoding="utf-8")
+
+
+def limited(until: float | None = None) -> Act:
+    """A worker that meets a subscription's usage limit."""
+    lines = stream(
+        "You've hit your 5-hour limit", is_error=True, api_error_status=429, api_error="usage_limit_reached"
+    )
+    if until is not None:
+        info = f'{{"status":"rejected","resetsAt":{int(until)}}}'
+        lines = f'{{"type":"rate_limit_event","rate_limit_info":{info}}}\n'.encode() + lines
+    return Act(stdout=lines, exit=1)
+
+
+def test_work_that_fails_its_check_goes_on_in_the_same_session_and_is_told_why(stage: Stage) -> None:
+    broken = Act(exit=1, stdout=b"FAILED test_export: 3 rows are missing\n")
+    stage.processes.script = {
+        "a.1": said(session_id=None), "a.1/verify-1": broken, "a.2": said(), "a.2/verify-1": Act(),
+    }  # fmt: skip
+    assert stage.play(plan(worker("a", verify=("make test",)))) == 0
+    first, second = stage.happened(AttemptStarted)
+    assert second.session == first.session
+    assert options(stage, "a.2")["resume"] == first.session
+    told = given(stage, "a.2")
+    assert "make test" in told
+    assert "FAILED test_export: 3 rows are missing" in told
+    assert "Do a" not in told
+    assert [event.outcome for event in stage.happened(AttemptFinished)] == ["unverified", "success"]
+
+
+def test_a_session_that_cannot_go_on_is_followed_by_a_fresh_one_that_is_told_too(stage: Stage) -> None:
+    lost = b'{"type":"result","subtype":"error_during_execution","is_error":true,"num_turns":0}\n'
+    stage.processes.script = {
+        "a.1": said(), "a.1/verify-1": Act(exit=1, stdout=b"3 rows are missing\n"),
+        "a.2": Act(exit=1, stdout=lost), "a.3": said(),
+    }  # fmt: skip
+    assert stage.play(plan(worker("a", verify=("make test",), attempts=2))) == 0
+    first, second, third = stage.happened(AttemptStarted)
+    assert second.session == first.session != third.session
+    outcomes = stage.happened(AttemptFinished)
+    assert outcomes[1].outcome == "interrupted"
+    assert "session" in outcomes[1].reason
+    assert "resume" not in options(stage, "a.3")
+    assert "Do a" in given(stage, "a.3")
+
+
+def test_a_session_that_goes_on_is_paid_for_once(stage: Stage) -> None:
+    def paid(total: float, own: float) -> Act:
+        usage = {"sonnet": {"costUSD": own}}
+        return said(
+            total_cost_usd=total,
+            modelUsage={"sonnet": {"costUSD": total}},
+            model_usage_since_last_result=usage,
+        )
+
+    stage.processes.script = {"a.1": paid(0.5, 0.5), "a.1/verify-1": Act(exit=1), "a.2": paid(0.8, 0.3)}
+    assert stage.play(plan(worker("a", verify=("make test",)))) == 0
+    assert [round(event.cost_usd, 6) for event in stage.happened(AttemptFinished)] == [0.5, 0.3]
+    assert round(stage.state.cost_usd, 6) == 0.8
+    spent = stage.state.spending["general"]
+    assert (spent.attempts, round(spent.usd, 6), round(spent.models["sonnet"], 6)) == (2, 0.8, 0.8)
+
+
+def test_an_older_program_that_names_the_cost_of_each_part_is_added_up(stage: Stage) -> None:
+    stage.processes.script = {
+        "a.1": said(total_cost_usd=0.5), "a.1/verify-1": Act(exit=1), "a.2": said(total_cost_usd=0.3),
+    }  # fmt: skip
+    assert stage.play(plan(worker("a", verify=("make test",)))) == 0
+    assert round(stage.state.cost_usd, 6) == 0.8
+
+
+def test_at_a_usage_limit_all_launches_wait_for_its_reset_and_the_run_ends_by_itself(stage: Stage) -> None:
+    reset = START + timedelta(hours=2)
+    stage.processes.script = {"a.1": limited(reset.timestamp())}
+    assert stage.play(plan(worker("a"), worker("b", "a"), worker("c"), task("d"))) == 0
+    paused = stage.happened(LaunchesPaused)
+    assert [(event.reason, event.until) for event in paused] == [("the usage limit is reached", reset)]
+    assert stage.happened(LaunchesResumed)
+    launches = {f"{e.task}.{e.attempt}": e.time for e in stage.happened(AttemptStarted)}
+    assert launches["a.2"] >= reset
+    assert launches["c.1"] >= reset
+    assert launches["d.1"] < reset
+    assert all(task.used <= 1 for task in stage.state.tasks)
+
+
+def test_a_reset_that_only_the_text_names_is_waited_for(stage: Stage) -> None:
+    text = "You've hit your 5-hour limit · resets 11:30am (UTC)"
+    act = said(text=text, is_error=True, api_error_status=429, api_error="usage_limit_reached")
+    stage.processes.script = {"a.1": act}
+    assert stage.play(plan(worker("a"))) == 0
+    assert stage.happened(AttemptFinished)[0].until == START.replace(hour=11, minute=30)
+
+
+def test_a_dispatcher_that_comes_back_keeps_the_pause(stage: Stage) -> None:
+    reset = START + timedelta(hours=2)
+    stage.processes.script = {"a.1": limited(reset.timestamp())}
+    made = stage.dispatcher(plan(worker("a"), worker("b", "a"), worker("c")))
+    stage.at(60, made.interrupt)
+    assert made.run() == 130
+    assert stage.dispatcher().run() == 0
+    later = [event for event in stage.happened(AttemptStarted) if event.task in "bc" or event.attempt > 1]
+    assert later
+    assert all(event.time >= reset for event in later)
+
+
+def test_a_second_refused_login_stops_the_run_and_the_first_does_not(stage: Stage) -> None:
+    refused = said(text="Invalid API key", is_error=True, api_error_status=401)
+    stage.processes.script = {"a.1": refused}
+    assert stage.play(plan(worker("a"), worker("b"))) == 0
+    stage.processes.script = {"c": refused, "d": refused}
+    stage.journal.lines.clear()
+    assert stage.play(plan(worker("c"), worker("d"), worker("e"))) == 5
+    assert len(stage.happened(AttemptStarted)) == 2
+
+
+def test_no_credit_stops_the_run_at_once(stage: Stage) -> None:
+    stage.processes.script = {
+        "a": said(text="Credit balance is too low", is_error=True, api_error_status=400)
+    }
+    assert stage.play(plan(worker("a"), worker("b"))) == 5
+    assert len(stage.happened(AttemptStarted)) == 1
+
+
+def test_an_answer_lets_the_session_of_a_blocked_task_go_on(stage: Stage) -> None:
+    report = '```json\n{"status": "blocked", "questions": ["Which of the two tables?"]}\n```'
+    stage.processes.script = {"a.1": said(text=f"I cannot go on.\n\n{report}")}
+    assert stage.play(plan(worker("a"), worker("b", "a"))) == 3
+    assert "Which of the two tables?" in stage.happened(TaskBlocked)[0].question
+    hand_in(stage.workspace.inbox, Order("answer", "a", text="The second one."))
+    assert stage.dispatcher().run() == 0
+    first, second = stage.happened(AttemptStarted)[:2]
+    assert second.session == first.session
+    assert "The second one." in given(stage, "a.2")
+    assert "Do a" not in given(stage, "a.2")
+
+
+def test_a_rule_that_a_person_adds_lets_the_session_of_a_denied_task_go_on(stage: Stage) -> None:
+    denied = {"tool_name": "Bash", "tool_use_id": "t", "tool_input": {"command": "npm test"}}
+    stage.processes.script = {"a.1": said(permission_denials=[denied])}
+    assert stage.play(plan(worker("a"))) == 3
+    assert "Bash(npm test)" in stage.happened(AttemptFinished)[0].reason
+    hand_in(stage.workspace.inbox, Order("retry", "a", allow=("Bash(npm test)",)))
+    assert stage.dispatcher().run() == 0
+    assert "Bash(npm test)" in options(stage, "a.2")["settings"]
+    assert "resume" in options(stage, "a.2")
+    assert "Bash(npm test)" in given(stage, "a.2")
+    assert "Bash(npm test)" not in options(stage, "a.1")["settings"]
+
+
+def test_secrets_of_the_environment_reach_no_result_journal_or_feedback(stage: Stage) -> None:
+    stage.environment = {"DEPLOY_TOKEN": "s3cr3t-v4lue-of-mine"}
+    leaky = stream("the token is s3cr3t-v4lue-of-mine")
+    stage.processes.script = {
+        "a": Act(stdout=leaky), "a.1/verify-1": Act(exit=1, stdout=b"used s3cr3t-v4lue-of-mine\n"),
+        "b": Act(stdout=b"x s3cr3t-v4lue-of-mine y\n"),
+    }  # fmt: skip
+    assert stage.play(plan(worker("a", verify=("make test",)), task("b"))) == 0
+    kept = [*stage.workspace.root.glob("results/*"), *stage.workspace.root.glob("attempts/*/*.md")]
+    text = b"".join(path.read_bytes() for path in kept) + b"".join(stage.journal.lines)
+    assert b"redacted" in text
+    assert b"s3cr3t-v4lue-of-mine" not in text
+
+
+def test_what_a_session_did_before_it_was_interrupted_counts(stage: Stage) -> None:
+    began = b'{"type":"system","subtype":"init","session_id":"SESSION"}\n'
+    call = b'{"type":"assistant","message":{"content":[{"type":"tool_use","id":"t","name":"Edit","input":{}}]}}\n'
+    accepted = plan(worker("a", writes=("docs/**",)))
+    stage.processes.script = {"a.1": Act(3600, stdout=began + call)}
+    made = stage.dispatcher(accepted)
+    stage.at(5, made.interrupt)
+    assert made.run() == 130
+    session = stage.happened(AttemptStarted)[0].session
+    path = Path(f"{stage.workspace.root}/attempts/a.1/stdout")
+    path.write_bytes(path.read_bytes().replace(b"SESSION", session.encode()))
+    stage.processes.script = {"a.2": said(session_id=session)}
+    assert stage.dispatcher().run() == 0
+
+
+def test_what_all_workers_of_a_type_are_told_is_one_file(stage: Stage) -> None:
+    assert stage.play(plan(worker("a"), worker("b"))) == 0
+    files = {options(stage, key)["append-system-prompt-file"] for key in ("a.1", "b.1")}
+    assert files == {stage.workspace.role("general")}
+    assert "Your report" in Path(files.pop()).read_text(encoding="utf-8")
+
+
+def test_a_worker_may_spend_what_is_left_of_the_runs_budget(stage: Stage) -> None:
+    stage.processes.script = {"a": said(total_cost_usd=1.5)}
+    accepted = plan(worker("a"), worker("b", "a", budget_usd=5.0), limits=Limits(budget_usd=2.0))
+    assert stage.play(accepted) == 0
+    assert options(stage, "a.1")["max-budget-usd"] == "2.0"
+    assert options(stage, "b.1")["max-budget-usd"] == "0.5"
+
+
+def test_a_worker_stopped_at_the_runs_budget_goes_on_when_there_is_more(stage: Stage) -> None:
+    over = said(subtype="error_max_budget_usd", is_error=True, total_cost_usd=2.1)
+    stage.processes.script = {"a.1": over}
+    accepted = plan(worker("a"), limits=Limits(budget_usd=2.0))
+    assert stage.play(accepted) == 4
+    assert stage.happened(RunFinished)[-1].reason == "the budget of $2.00 is spent"
+    assert stage.state.by_id["a"].used == 0
+    stage.processes.script = {"a.2": said(total_cost_usd=2.4)}
+    assert stage.dispatcher(budget=5.0).run() == 0
+    assert options(stage, "a.2")["resume"] == stage.happened(AttemptStarted)[0].session
+
+
+def test_a_tasks_own_ceiling_is_not_paid_for_twice(stage: Stage) -> None:
+    over = said(subtype="error_max_budget_usd", is_error=True, total_cost_usd=1.1)
+    stage.processes.script = {"a": over}
+    assert stage.play(plan(worker("a", budget_usd=1.0), limits=Limits(budget_usd=5.0))) == 1
+    assert len(stage.happened(AttemptStarted)) == 1
+
+
+def test_files_changed_outside_of_writes_are_told_of(stage: Stage) -> None:
+    def wrote(name: str, path: str) -> bytes:
+        call = f'{{"type":"tool_use","id":"w","name":"Write","input":{{"file_path":"{path}"}}}}'
+        done = '{"type":"tool_result","tool_use_id":"w"}'
+        head = (
+            f'{{"type":"assistant","message":{{"content":[{call}]}}}}\n'
+            f'{{"type":"user","message":{{"content":[{done}]}}}}\n'
+        )
+        return head.encode() + stream(session_id=claude.session_id("r-1", name, 1))
+
+    stage.processes.script = {
+        "a": Act(stdout=wrote("a", f"{stage.project}/docs/a.md")),
+        "b.1": Act(stdout=wrote("b", f"{stage.project}/src/x.py")),
+    }  # fmt: skip
+    assert stage.play(plan(worker("a", writes=("docs/**",)), worker("b", writes=("notes/**",)))) == 0
+    reasons = {f"{e.task}.{e.attempt}": (e.outcome, e.reason) for e in stage.happened(AttemptFinished)}
+    assert reasons["a.1"] == ("success", "")
+    assert reasons["b.1"][0] == "unverified"
+    assert "src/x.py" in reasons["b.1"][1]
+    assert reasons["b.2"][0] == "success"
+    assert "src/x.py" in given(stage, "b.2")
