@@ -264,7 +264,8 @@ HALTING = {
         outcomes=("authentication",), oldest=True,
     ),
     "not-logged-in": one(
-        "there is no login", always(DONE), "retrying", "authentication", exits=5, login="none", oldest=True
+        *("there is no login", always(DONE), "retrying", "authentication", "authentication"),
+        exits=5, login="none", oldest=True,
     ),
     "no-credit": one(
         "there is no credit",

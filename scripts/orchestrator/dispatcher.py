@@ -344,6 +344,7 @@ class Dispatcher:
             report=attempt.report,
             session=said.session or task.session,
             artifacts=artifacts.matching(self.state.project, task.task.artifacts),
+            denials=tuple(said.denials),
             until=self._reset(said) if ruling.outcome == "usage limited" else None,
             ordered=attempt.blameless,
         )

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from orchestrator.core import events
+from orchestrator.core.consequences import next_step
 from orchestrator.core.events import (
     AttemptFinished,
     AttemptStarted,
@@ -34,6 +35,9 @@ from orchestrator.edges.workspace import Workspace
 
 STOPPED = (4, 5)
 """Exit statuses of a run that something outside its tasks stopped: a limit, the environment."""
+
+LONGEST_QUESTION = 1000
+"""Characters of what a task asks of a person: some questions, and the line to type."""
 
 LONGEST_END = 20
 """Lines that `run` may end with: what a person, or a session that pays by the word, reads at once."""
@@ -278,7 +282,10 @@ def status_lines(
     if len(shown) > most:
         order = {status: i for i, status in enumerate(_FIRST)}
         shown = nsmallest(most, shown, key=lambda task: (order[task.status], task.index))
-    lines += [_row(task, ascii_only) for task in shown]
+    for task in shown:
+        lines.append(_row(task, ascii_only))
+        if then := _next(task, now):
+            lines.append(f"           {then}")
     if len(state.tasks) > most:
         lines.append(f"… and {len(state.tasks) - most} more; all of them: status --json")
     return lines
@@ -300,6 +307,18 @@ assert set(_FIRST) == set(STATUSES)
 
 def _row(task: TaskState, ascii_only: bool) -> str:
     status = labelled(task.status, ascii_only)
-    reason = one_line(task.reason, 100) if task.mark != "completed" else ""
+    # What a blocked task asks stands on a line of its own, whole: there is a command to type in it.
+    reason = "" if task.mark in ("completed", "blocked") else one_line(task.reason, 100)
     words = [f"  {task.task.id:<8}", f"{status:<14}", one_line(task.task.title, 50), reason]
     return " ".join(word for word in words if word).rstrip()
+
+
+def _next(task: TaskState, now: datetime) -> str:
+    """What comes next for a task that something went wrong with; for a blocked one, what it asks."""
+    if task.mark == "blocked":
+        return one_line(task.reason, LONGEST_QUESTION)
+    if task.mark == "failed" and task.outcome:
+        return next_step(task.task, task.outcome, "failed")
+    if task.status != "retrying":
+        return ""
+    return next_step(task.task, task.outcome, "again", delay=task.trouble.retry_at - now.timestamp())

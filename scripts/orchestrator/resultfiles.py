@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrator.clis import claude_output
+from orchestrator.core.consequences import next_step
 from orchestrator.core.events import AttemptFinished
 from orchestrator.core.redaction import Redactor
 from orchestrator.core.state import RunState, TaskState
@@ -69,6 +70,7 @@ def facts(task: TaskState, event: AttemptFinished) -> dict[str, Any]:
         "status": task.status,
         "outcome": event.outcome,
         "reason": event.reason,
+        "next": next_step(task.task, event.outcome, task.mark or "again", denials=event.denials),
         "attempt": event.attempt,
         "session_id": event.session,
         "model": event.model,

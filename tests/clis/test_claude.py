@@ -223,6 +223,13 @@ def test_who_may_not_write_may_not_by_bash_either(tools: tuple[str, ...], reads_
     assert (claude.DENIED_TO_READERS in denied) == reads_only
 
 
+def test_a_command_that_a_person_allowed_may_write() -> None:
+    allowed = work(tools=("Read",), allow=("Bash(touch made.txt)",))
+    assert claude.DENIED_TO_READERS not in permissions(allowed)["deny"]
+    accepting = work(tools=("Read",), allow=("Bash(touch made.txt)",), permission_mode="acceptEdits")
+    assert claude.DENIED_TO_READERS in permissions(accepting)["deny"]
+
+
 def test_no_tools_at_all_can_be_asked_for() -> None:
     assert options(work(tools=()))["tools"] == ""
 

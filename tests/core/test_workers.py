@@ -84,6 +84,14 @@ def test_only_a_plan_can_bypass_permissions() -> None:
     assert not wants_bypass(task(), READING)
 
 
+def test_only_a_plan_makes_a_worker_accept_edits_that_may_not_edit() -> None:
+    accepting = WorkerType(name="x", permission_mode="acceptEdits", tools=("Read",))
+    assert mode_of(task(tools=("Read", "Bash(ls *)")), WorkerType(name="x")) == "dontAsk"
+    assert mode_of(task(), accepting) == "dontAsk"
+    assert mode_of(task(permission_mode="acceptEdits"), accepting) == "acceptEdits"
+    assert mode_of(task(allow=("Edit(docs/**)",)), accepting) == "acceptEdits"
+
+
 @pytest.mark.parametrize(
     "tools", [("Edit",), ("Read", "Bash(ls *)"), ("mcp__db__query",), ("Skill",), ("*",)]
 )

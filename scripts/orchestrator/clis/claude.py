@@ -13,7 +13,15 @@ import msgspec
 from orchestrator.clis.claude_features import Program
 from orchestrator.clis.claude_rules import path_rule, shell_rules, tool_names
 from orchestrator.core.plan import Task
-from orchestrator.core.workers import WorkerType, denied_of, mode_of, model_of, tools_of
+from orchestrator.core.workers import (
+    WorkerType,
+    denied_of,
+    mode_of,
+    model_of,
+    reads_only,
+    tool_name,
+    tools_of,
+)
 
 DENIED = ("Agent", "Task", "Workflow", "SendMessage", "ListAgents", "Edit(.orchestrator/**)")
 """Workers start no agents of their own, do not talk to each other and leave the workspace alone."""
@@ -123,13 +131,17 @@ def rules(task: Task, worker: WorkerType) -> tuple[str, ...]:
 def denied(task: Task, worker: WorkerType, workspace: str = "") -> tuple[str, ...]:
     """What a worker may never do, whatever else is allowed; `workspace` as in `command`."""
     protected = (path_rule("Edit", workspace, "/**"),) if workspace else ()
-    tools = denied_of(task, worker)
-    reads_only = "Edit" in tools and "Write" in tools and not _any_command(rules(task, worker))
-    return (*DENIED, *protected, *tools, *((DENIED_TO_READERS,) if reads_only else ()))
+    writing = (
+        (DENIED_TO_READERS,) if reads_only(task, worker) and not _writes_by_command(task, worker) else ()
+    )
+    return (*DENIED, *protected, *denied_of(task, worker), *writing)
 
 
-def _any_command(allowed: tuple[str, ...]) -> bool:
-    return any(rule in ("Bash", "Bash(*)", "Bash()") for rule in allowed)
+def _writes_by_command(task: Task, worker: WorkerType) -> bool:
+    """Whether commands may write: any command is allowed, or somebody allowed one beside what its type has."""
+    if any(rule in ("Bash", "Bash(*)", "Bash()") for rule in rules(task, worker)):
+        return True
+    return mode_of(task, worker) != "acceptEdits" and any(tool_name(rule) == "Bash" for rule in task.allow)
 
 
 def tools_sent(task: Task, worker: WorkerType) -> tuple[str, ...]:

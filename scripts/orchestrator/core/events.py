@@ -87,6 +87,8 @@ class AttemptFinished(_Event, frozen=True):
     session: str | None = None
     report: Report | None = None
     artifacts: tuple[str, ...] = ()
+    denials: tuple[str, ...] = ()
+    """Permission rules for what its worker was denied."""
     until: datetime | None = None
     """When a usage limit resets."""
     ordered: bool = False

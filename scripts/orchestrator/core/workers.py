@@ -12,6 +12,7 @@ from orchestrator.core.plan import ID_PATTERN, WORKER_TYPES, Task
 
 DEFAULT_MODEL = "sonnet"
 DEFAULT_MODE = "acceptEdits"
+READERS_MODE = "dontAsk"
 DEFAULT_TOOLS = ("Read", "Grep", "Glob", "Edit", "Write")
 """Read and write, no Bash: enough for most tasks, and nothing that runs a program."""
 
@@ -85,11 +86,19 @@ def model_of(task: Task, worker: WorkerType, *, last: bool = False) -> str:
 def mode_of(task: Task, worker: WorkerType) -> str:
     """The permission mode of a task's worker.
 
-    A worker type cannot bypass permissions, only a plan can: see `wants_bypass`.
+    A worker type cannot bypass permissions, only a plan can: see `wants_bypass`. Where a worker may not edit, nobody
+    but the plan makes it accept edits: the mode would let `touch` and `rm` through as well.
     """
-    if wants_bypass(task, worker):
-        return DEFAULT_MODE
-    return task.permission_mode or worker.permission_mode or DEFAULT_MODE
+    if task.permission_mode is not None:
+        return task.permission_mode
+    mode = DEFAULT_MODE if wants_bypass(task, worker) else worker.permission_mode or DEFAULT_MODE
+    return READERS_MODE if mode == DEFAULT_MODE and reads_only(task, worker) else mode
+
+
+def reads_only(task: Task, worker: WorkerType) -> bool:
+    """Whether a task's worker has none of the tools that edit files."""
+    denied = denied_of(task, worker)
+    return "Edit" in denied and "Write" in denied
 
 
 def wants_bypass(task: Task, worker: WorkerType) -> bool:

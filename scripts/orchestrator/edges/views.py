@@ -26,8 +26,8 @@ from orchestrator.edges.workspace import Workspace, write_whole
 from orchestrator.errors import UsageError
 
 FACTS = (
-    "task", "agent", "title", "worker", "status", "outcome", "reason", "attempt", "session_id", "model", "cost_usd",
-    "input_tokens", "output_tokens", "started", "ended", "artifacts",
+    "task", "agent", "title", "worker", "status", "outcome", "reason", "next", "attempt", "session_id", "model",
+    "cost_usd", "input_tokens", "output_tokens", "started", "ended", "artifacts",
 )  # fmt: skip
 """The front matter of a result."""
 
