@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from orchestrator.core.replanning import Replanning
 from orchestrator.core.state import ENDED, RunState
 
 
@@ -48,6 +49,8 @@ def _plain(value: Any) -> Any:
         return [_plain(one) for one in value]
     if isinstance(value, set):
         return set(value)
+    if isinstance(value, Replanning):
+        return _plain(dict(vars(value)))
     if hasattr(value, "retry_at"):
         return {name: getattr(value, name) for name in value.__slots__}
     return _facts(value) if hasattr(value, "needed_by") else value

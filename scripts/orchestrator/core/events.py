@@ -7,13 +7,19 @@ be added; a type, once written, is never changed.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
-from orchestrator.core.plan import Plan, PlanOutline
+from orchestrator.core.plan import Names, Plan, PlanOutline, Task, TaskOutline
+from orchestrator.core.replanning import Origin
 from orchestrator.core.report import Report
+from orchestrator.core.revision import Analysis, By, Revision
 from orchestrator.core.workers import WorkerType
+
+Call = Literal["analysis", "replanning", "synthesis"]
+"""What a planning call is for."""
 
 SUMMARY_CHARACTERS = 500
 """How much of a result stands in the journal: enough to choose by, little enough to read 100,000 of."""
@@ -52,6 +58,69 @@ class PlanAccepted(_Event, frozen=True):
 
     plan: Plan
     workers: tuple[WorkerType, ...] = ()
+
+
+class PlanRevised(_Event, frozen=True):
+    """The plan was changed; all that a replay needs stands here, and no task that stayed as it was.
+
+    `tasks` are new or another now, whole; `dropped` are not part of the plan any more, `deferred` are skipped for want
+    of room, `asked` wait for a person, each with the reason by id. `call` is the purpose of a planning call that the
+    program adds; `considered` are the tasks whose reports that call, or this revision, takes up.
+    """
+
+    by: By
+    reason: str = ""
+    source: str = ""
+    """The planning call that asked for it."""
+    order: str = ""
+    """The file in the inbox that asked for it."""
+    tasks: tuple[Task, ...] = ()
+    dropped: dict[str, str] = {}
+    deferred: dict[str, str] = {}
+    asked: dict[str, str] = {}
+    origins: dict[str, Origin] = {}
+    reassigned: Names = ()
+    changes: Names = ()
+    refused: Names = ()
+    near: Names = ()
+    call: Call | None = None
+    completed: int = 0
+    """How many tasks a synthesis joins."""
+    considered: Names = ()
+    context: str | None = None
+    analysis: Analysis | None = None
+    finish: str = ""
+    workers: tuple[WorkerType, ...] = ()
+
+
+class RevisionProposed(_Event, frozen=True):
+    """A revision waits for a person; `refused` are those parts of it that would not hold now."""
+
+    revision: Revision
+    by: By
+    source: str = ""
+    order: str = ""
+    considered: Names = ()
+
+
+class RevisionRejected(_Event, frozen=True):
+    """Nothing of a revision holds, or a person does not want it; the plan is as it was."""
+
+    by: By
+    reason: str
+    source: str = ""
+    order: str = ""
+    refused: Names = ()
+    finish: str = ""
+
+
+class RunRolledBack(_Event, frozen=True):
+    """What came after event `to` was taken back; `archive` is where it is kept, `cost_usd` what it had cost."""
+
+    to: int
+    archive: str
+    cost_usd: float = 0.0
+    order: str = ""
 
 
 class AttemptStarted(_Event, frozen=True):
@@ -167,6 +236,31 @@ class PlanOutlined(_Event, frozen=True, tag="PlanAccepted"):
     workers = ()
 
 
+class RevisionOutlined(_Event, frozen=True, tag="PlanRevised"):
+    """`PlanRevised`, likewise."""
+
+    by: str
+    reason: str = ""
+    source: str = ""
+    order: str = ""
+    tasks: tuple[TaskOutline, ...] = ()
+    dropped: dict[str, str] = {}
+    deferred: dict[str, str] = {}
+    asked: dict[str, str] = {}
+    origins: dict[str, Origin] = {}
+    reassigned: Names = ()
+    changes: Names = ()
+    refused: Names = ()
+    near: Names = ()
+    call: str | None = None
+    completed: int = 0
+    considered: Names = ()
+    context = None
+    analysis: Analysis | None = None
+    finish: str = ""
+    workers = ()
+
+
 class StartOutlined(_Event, frozen=True, tag="AttemptStarted"):
     """`AttemptStarted`, likewise."""
 
@@ -188,6 +282,7 @@ class FinishOutlined(_Event, frozen=True, tag="AttemptFinished"):
     result = ""
     seconds = 0.0
     session = None
+    report = None
     model: str = ""
     models: dict[str, float] = {}
     input_tokens: int = 0
@@ -205,10 +300,13 @@ _Others = (
     | LaunchesPaused
     | LaunchesResumed
     | PlanVerified
+    | RevisionProposed
+    | RevisionRejected
+    | RunRolledBack
     | RunFinished
 )
-Event = PlanAccepted | AttemptStarted | AttemptFinished | _Others
-Outlined = PlanOutlined | StartOutlined | FinishOutlined | _Others
+Event = PlanAccepted | PlanRevised | AttemptStarted | AttemptFinished | _Others
+Outlined = PlanOutlined | RevisionOutlined | StartOutlined | FinishOutlined | _Others
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Event).decode

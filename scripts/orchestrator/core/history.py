@@ -17,9 +17,13 @@ from orchestrator.core.events import (
     LaunchesPaused,
     LaunchesResumed,
     PlanAccepted,
+    PlanRevised,
     PlanVerified,
+    RevisionProposed,
+    RevisionRejected,
     RunFinished,
     RunResumed,
+    RunRolledBack,
     RunStarted,
     TaskAnswered,
     TaskBlocked,
@@ -114,6 +118,18 @@ class History:
             if new is None or self._is_another(known[name], new, were, asked_anew):
                 del self._tries[name]
 
+    def _revise(self, event: PlanRevised) -> None:
+        were = dict(self._workers)
+        self._workers |= {worker.name: worker for worker in event.workers}
+        for task in event.tasks:
+            known = self._tasks.get(task.id)
+            if known is not None and self._is_another(known, task, were, False):
+                self._tries.pop(task.id, None)
+            self._tasks[task.id] = task
+        for name in event.dropped:
+            self._tasks.pop(name, None)
+            self._tries.pop(name, None)
+
     def _is_another(self, old: Task, new: Task, were: Mapping[str, WorkerType], asked_anew: bool) -> bool:
         was, now = were.get(old.worker, GENERAL), self._workers.get(new.worker, GENERAL)
         return changes_work(old, new, was, now, asked_anew)
@@ -179,6 +195,7 @@ def _strategy(task: Task, event: AttemptFinished, fate: str, used: int) -> str:
 
 _NOTE: dict[type, Any] = {
     PlanAccepted: History._accept,
+    PlanRevised: History._revise,
     AttemptFinished: History._finish_attempt,
     TaskBlocked: History._block,
     TaskSkipped: History._skip,
@@ -196,6 +213,14 @@ def _told(event: Event) -> str:
             return f"run taken on by pid {event.pid}"
         case PlanAccepted():
             return f"plan of {len(event.plan.tasks)} tasks accepted"
+        case PlanRevised():
+            return _told_of_revision(event)
+        case RevisionProposed():
+            return f"a revision waits for a person: {event.revision.reason}"
+        case RevisionRejected():
+            return f"revision refused: {event.reason}"
+        case RunRolledBack():
+            return f"rolled back to event {event.to}; what came after it is in {event.archive}"
         case AttemptStarted():
             return f"attempt {event.attempt} started ({event.cli})"
         case AttemptFinished():
@@ -220,3 +245,11 @@ def _told(event: Event) -> str:
             return "plan verified" if event.passed else f"plan not verified: {event.reason}"
         case RunFinished():
             return f"run ended with exit status {event.exit}: {event.reason}"
+
+
+def _told_of_revision(event: PlanRevised) -> str:
+    if event.by == "program":
+        over = f" over the reports of {', '.join(event.considered)}" if event.considered else ""
+        return f"{event.call} asked for{over}"
+    changes = "; ".join(event.changes) or "no change of a task"
+    return f"plan revised by the {event.by}: {changes}"

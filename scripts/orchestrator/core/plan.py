@@ -137,6 +137,7 @@ class PlanOutline(Struct, frozen=True, kw_only=True):
     request: str
     tasks: tuple[TaskOutline, ...]
     limits: Limits = Limits()
+    replan: str = "off"
     verify: Names = ()
 
 

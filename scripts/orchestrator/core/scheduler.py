@@ -13,6 +13,7 @@ from statistics import median
 
 from msgspec import Struct
 
+from orchestrator.core import rounds
 from orchestrator.core.governor import Governor, Hold
 from orchestrator.core.graph import longest_remaining
 from orchestrator.core.overlap import writes_overlap
@@ -134,6 +135,7 @@ class Scheduler:
         self._remaining = longest_remaining(dependents, self.weights)
         self._ready = ReadyQueue()
         self._later: list[tuple[float, int]] = []
+        self._doomed: list[TaskState] = []
         self._lanes: dict[Lane, list[tuple[Rank, int]]] = {}
         self._parked: dict[Lane, list[Lane]] = {}
         self._now = 0.0
@@ -236,8 +238,12 @@ class Scheduler:
     def _skips(self) -> list[Action]:
         """All that the news doom, also through others: a long chain is one decision, not one a link."""
         found: dict[str, Action] = {}
-        queue = [task for task in self.state.doomed if self._is_doomed(task)]
+        self._doomed += self.state.doomed
         self.state.doomed.clear()
+        if not self._doomed or rounds.may_be_rescued(self.state):
+            return []
+        queue = [task for task in self._doomed if self._is_doomed(task)]
+        self._doomed.clear()
         for task in queue:
             if task.task.id not in found:
                 found[task.task.id] = Skip(task.task.id, self._why_dead(task, found))
@@ -367,6 +373,9 @@ class Scheduler:
 
     def _finish(self, late: str = "") -> Finish:
         state = self.state
+        limit = rounds.limit_reached(state)
+        if limit and not state.halted:
+            return Finish(4, limit)
         if self._unverified():
             return Finish(1, "the plan's own verify was not run")
         if self._all_completed():
@@ -378,6 +387,8 @@ class Scheduler:
             return Finish(4, late)
         if self._spent() and not self._all_ended():
             return Finish(4, f"the budget of ${self.budget:.2f} is spent")
+        if state.replanning.proposed is not None:
+            return Finish(3, "a revision of the plan waits for a person: approve or reject it")
         waits = [task for task in state.tasks if task.task.cli == "session" and task.startable]
         if state.tally["blocked"] or waits:
             return Finish(3, "waiting for a person")

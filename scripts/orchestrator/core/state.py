@@ -12,6 +12,7 @@ from sys import intern
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.core import verdict
 from orchestrator.core.events import (
@@ -23,9 +24,14 @@ from orchestrator.core.events import (
     LaunchesResumed,
     PlanAccepted,
     PlanOutlined,
+    PlanRevised,
     PlanVerified,
+    RevisionOutlined,
+    RevisionProposed,
+    RevisionRejected,
     RunFinished,
     RunResumed,
+    RunRolledBack,
     RunStarted,
     StartOutlined,
     TaskAnswered,
@@ -35,6 +41,7 @@ from orchestrator.core.events import (
     TaskSkipped,
 )
 from orchestrator.core.plan import Plan, Task
+from orchestrator.core.replanning import News, Replanning, is_planning
 from orchestrator.core.sameness import changes_work
 from orchestrator.core.spending import Spending
 from orchestrator.core.taskstate import DEAD, ENDED, STATUSES, TaskState
@@ -55,7 +62,8 @@ class RunState:
     """The state of a run, from its first event to its last.
 
     `told` and `allowed` are by task: what its next attempt is told, and the rules that were added. `spending` is by
-    worker type. `session_costs` are the dollars that sessions have cost which may go on.
+    worker type. `written` is the plan as a person wrote it, before revisions. `session_costs` are the dollars that
+    sessions have cost which may go on.
     """
 
     def __init__(self) -> None:
@@ -65,6 +73,8 @@ class RunState:
         self.parallelism: int | None = None
         self.budget_usd: float | None = None
         self.plan: Plan | None = None
+        self.written: Plan | None = None
+        self.replanning = Replanning()
         self.workers: dict[str, WorkerType] = {}
         self.told: dict[str, Told] = {}
         self.allowed: dict[str, tuple[str, ...]] = {}
@@ -153,15 +163,20 @@ class RunState:
             self.verified = None
 
     def _accept(self, event: PlanAccepted) -> None:
+        self._take_plan(event.plan, {worker.name: worker for worker in event.workers})
+        self.written = event.plan
+        if event.plan.replan != "off" and self.replanning.first is None:
+            planned = sum(not is_planning(task) for task in event.plan.tasks)
+            self.replanning.first = planned or None
+
+    def _take_plan(self, plan: Plan, workers: dict[str, WorkerType]) -> None:
+        """Go on with `plan`: what is the same task still keeps its story."""
         known = {**self.retired, **self.by_id}
-        asked_anew = self.plan is not None and self.plan.request != event.plan.request
-        _refuse_unknown_tasks(event.plan)
-        workers = {worker.name: worker for worker in event.workers}
-        self._refuse_to_change_running(event.plan, workers, asked_anew)
-        self.plan = event.plan
-        self.tasks = [
-            self._carry(known, task, i, workers, asked_anew) for i, task in enumerate(event.plan.tasks)
-        ]
+        asked_anew = self.plan is not None and self.plan.request != plan.request
+        _refuse_unknown_tasks(plan)
+        self._refuse_to_change_running(plan, workers, asked_anew)
+        self.plan = plan
+        self.tasks = [self._carry(known, task, i, workers, asked_anew) for i, task in enumerate(plan.tasks)]
         self.workers = workers
         self.by_id = {task.task.id: task for task in self.tasks}
         self.retired = {name: task for name, task in known.items() if name not in self.by_id}
@@ -174,6 +189,47 @@ class RunState:
             self._reconsider_all(self._in_order(self.tasks))
         else:
             self._open_first()
+
+    def _revise(self, event: PlanRevised) -> None:
+        if self.plan is None:
+            raise ImpossibleEvent("a plan is revised that was not accepted")
+        for name in (*event.dropped, *event.asked):
+            if self._task(name).running or self._task(name).mark == "completed":
+                raise ImpossibleEvent(f"a revision changes {self._story(self._task(name))}")
+        changed = {task.id: task for task in event.tasks}
+        kept = tuple(changed.pop(t.id, t) for t in self.plan.tasks if t.id not in event.dropped)
+        plan = replace(self.plan, tasks=(*kept, *changed.values()))
+        retiring = [self.by_id[name] for name in event.dropped]
+        self._take_plan(plan, self.workers | {worker.name: worker for worker in event.workers})
+        for task in retiring:
+            task.mark, task.reason, task.ended = "cancelled", event.dropped[task.task.id], event.time
+        self.replanning.revise(event, plan.tasks)
+        self.orders.add(event.order)
+        for name, why in event.deferred.items():
+            self._put_off(self.by_id[name], "skipped", why, event.time)
+        for name, question in event.asked.items():
+            self._put_off(self.by_id[name], "blocked", question, event.time)
+        if event.deferred or event.asked:
+            self._reconsider_all(self._in_order(self.tasks))
+
+    def _put_off(self, task: TaskState, mark: str, reason: str, now: datetime) -> None:
+        task.mark, task.reason = mark, reason
+        task.ended = now if mark in ENDED else task.ended
+
+    def _propose(self, event: RevisionProposed) -> None:
+        self.orders.add(event.order)
+        self.finished = None
+        self.replanning.propose(event)
+
+    def _reject(self, event: RevisionRejected) -> None:
+        self.orders.add(event.order)
+        self.finished = None
+        count = sum(not is_planning(task.task) for task in self.tasks)
+        self.replanning.reject(event, count - len(self.replanning.deferred))
+
+    def _roll_back(self, event: RunRolledBack) -> None:
+        self.cost_usd += event.cost_usd
+        self.finished = None
 
     def _link(self) -> None:
         needed: dict[str, list[TaskState]] = {}
@@ -273,7 +329,10 @@ class RunState:
                 task.in_trouble.doubted = stale
             return
         dead = any(need.mark in DEAD for need in needs)
-        if (task.mark in _FROM_INPUTS and stale) or (task.mark == "skipped" and not dead):
+        put_off = task.task.id in self.replanning.deferred
+        if (task.mark in _FROM_INPUTS and stale and task.number) or (
+            task.mark == "skipped" and not dead and not put_off
+        ):
             task.set_aside()
         if task.mark:
             self._count(task)
@@ -366,6 +425,19 @@ class RunState:
             self._settle(task, "completed")
         else:
             self._draw_consequence(task, event)
+        if self.plan is not None and self.plan.replan != "off" and task.mark:
+            self._hear(task, event)
+
+    def _hear(self, task: TaskState, event: AttemptFinished) -> None:
+        """Keep what an ended task has to say for the next planning call."""
+        if is_planning(task.task):
+            if task.mark == "failed":
+                self.replanning.fail_call(event.task)
+            return
+        news = News(
+            event.task, event.attempt, event.time, task.mark, event.outcome, event.reason, event.report
+        )
+        self.replanning.hear(news)
 
     def _pay(self, task: TaskState, event: AttemptFinished) -> None:
         task.cost_usd += event.cost_usd
@@ -452,6 +524,7 @@ class RunState:
         self.finished = self.verified = None
         for other in (task, *dependents):
             if other is task or other.mark in ("failed", "blocked", "skipped"):
+                self.replanning.deferred.pop(other.task.id, None)
                 self._uncount(other)
                 other.renew()
         task.be_out_of_trouble()
@@ -505,6 +578,11 @@ _APPLY: dict[type, Any] = {
     RunResumed: RunState._resume,
     PlanAccepted: RunState._accept,
     PlanOutlined: RunState._accept,
+    PlanRevised: RunState._revise,
+    RevisionOutlined: RunState._revise,
+    RevisionProposed: RunState._propose,
+    RevisionRejected: RunState._reject,
+    RunRolledBack: RunState._roll_back,
     AttemptStarted: RunState._launch,
     AttemptFinished: RunState._land,
     StartOutlined: RunState._launch,

@@ -1,0 +1,226 @@
+"""Drafts of tasks made into tasks: what a planner may set, what is there already, which ids they get."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from orchestrator.core import checks
+from orchestrator.core.hints import Hints, shown
+from orchestrator.core.plan import Plan, Task
+from orchestrator.core.replanning import PLANNER, Origin, is_planning
+from orchestrator.core.revision import PLANNERS_FIELDS, By, Change, Draft
+from orchestrator.core.state import RunState, TaskState
+from orchestrator.core.text import one_line
+from orchestrator.core.workers import BUNDLED, WorkerType
+
+MODELS = ("haiku", "sonnet", "opus")
+"""Names of models that a planner may choose beside those of the plan; the budget bounds what they cost."""
+
+ALIKE = 0.6
+"""Share of common words (Jaccard index) from which two titles look alike: `Add the login page` and `Add login`."""
+
+MOST_ALIKE = 20
+
+Refuse = Callable[[str, str], None]
+
+_NEW = "new:{:04d}"
+
+
+class Drafted(Struct, frozen=True):
+    """A draft made into a task, whose id and dependencies still go by the names of the revision."""
+
+    draft: Draft
+    task: Task
+    origin: Origin
+
+
+class Drafts:
+    """Makes tasks of all the drafts of one revision."""
+
+    def __init__(
+        self,
+        state: RunState,
+        types: Mapping[str, WorkerType],
+        by: By,
+        considered: Sequence[str],
+        first: bool,
+    ) -> None:
+        self.aliases: dict[str, str] = {}
+        self._state = state
+        self._by = by
+        self._first = first
+        self._considered = considered
+        self._count = 0
+        self._types = {name: worker for name, worker in types.items() if name != PLANNER}
+        if by == "planner":
+            own = {task.task.worker for task in state.tasks}
+            self._types = {n: w for n, w in self._types.items() if n in BUNDLED or n in own}
+        self._commands = {line for task in state.tasks for line in task.task.verify}
+        self._commands |= set(state.plan.verify if state.plan else ())
+        self._models = {
+            *MODELS,
+            *(m for t in state.tasks for m in (t.task.model, t.task.fallback_model) if m),
+        }
+        self._same = {sameness(task.task): task for task in state.tasks}
+        self._made: dict[object, str] = {}
+
+    def additions(self, drafts: Sequence[Draft], refuse: Refuse) -> Iterator[Drafted]:
+        """The drafts of new tasks that are tasks and are not there already."""
+        for draft in drafts:
+            depth = 0 if self._first or self._by == "person" else 1 + self._led_by(draft).depth
+            origin = Origin(depth, self._leader(draft), self._state.replanning.rounds + 1)
+            made = self._drafted(draft, {}, origin, refuse)
+            if made is not None and not self._is_there(made, refuse):
+                yield made
+
+    def parts(self, change: Change, refuse: Refuse) -> Iterator[Drafted]:
+        """The parts of a task that is split; what they do not say of their own is as it was of the whole."""
+        parent = self._state.by_id[change.task].task
+        of = self._state.replanning.origin_of(parent.id)
+        origin = Origin(of.depth + 1, parent.id, self._state.replanning.rounds + 1)
+        whole = msgspec.to_builtins(
+            replace(parent, needs=(), after=(), artifacts=(), verify=(), output_schema=None)
+        )
+        inherited = {key: value for key, value in whole.items() if key not in ("id", "title", "description")}
+        for draft in change.into:
+            made = self._drafted(draft, inherited, origin, refuse)
+            if made is not None:
+                self._call(draft, made.task.id)
+                yield made
+
+    def _led_by(self, draft: Draft) -> Origin:
+        growth = self._state.replanning
+        if draft.of in self._state.by_id or draft.of in self._state.retired:
+            return growth.origin_of(draft.of)
+        origins = [growth.origin_of(name) for name in self._considered]
+        return max(origins, key=lambda origin: origin.depth, default=Origin())
+
+    def _leader(self, draft: Draft) -> str:
+        known = draft.of in self._state.by_id or draft.of in self._state.retired
+        return draft.of if known else self._considered[0] if len(self._considered) == 1 else ""
+
+    def _drafted(
+        self, draft: Draft, inherited: Mapping[str, Any], origin: Origin, refuse: Refuse
+    ) -> Drafted | None:
+        name = f"add {shown(one_line(str(draft.fields.get('title') or draft.fields.get('description')), 80))}"
+        fields = dict(draft.fields)
+        if wrong := self._not_allowed(fields):
+            refuse(name, wrong)
+            return None
+        if self._by == "planner" and (strange := self._strange_commands(fields)):
+            refuse(
+                f"verify of {name}", f"left out {strange}: a planner adds no commands to those of the plan"
+            )
+        try:
+            task = msgspec.convert({**inherited, **fields, "id": "T"}, Task)
+        except msgspec.ValidationError as error:
+            refuse(name, one_line(str(error), 200))
+            return None
+        if wrong := self._wrong(task):
+            refuse(name, wrong)
+            return None
+        self._count += 1
+        return Drafted(draft, replace(task, id=_NEW.format(self._count)), origin)
+
+    def _not_allowed(self, fields: Mapping[str, Any]) -> str:
+        if "id" in fields:
+            return "ids are given by the program; `ref` is how this revision may call it"
+        if self._by != "planner":
+            return ""
+        if strange := next((key for key in fields if key not in PLANNERS_FIELDS), ""):
+            return f"a planner cannot set {shown(strange)}"
+        model = fields.get("model")
+        if model is not None and model not in self._models:
+            return f"there is no model {shown(str(model))} in the plan; known are {', '.join(sorted(self._models))}"
+        return ""
+
+    def _strange_commands(self, fields: dict[str, Any]) -> str:
+        """Checks that the plan does not know are taken out: they would run with the rights of this program."""
+        asked = fields.get("verify")
+        if not isinstance(asked, list):
+            return ""
+        fields["verify"] = [line for line in asked if line in self._commands]
+        return ", ".join(shown(str(line)) for line in asked if line not in self._commands)[:200]
+
+    def _wrong(self, task: Task) -> str:
+        alone = replace(task, needs=(), after=())
+        found = checks.problems(Plan(request="x", tasks=(alone,)), tuple(self._types))
+        return "; ".join(f"{problem.field}: {problem.message}" for problem in found[:3])
+
+    def _is_there(self, made: Drafted, refuse: Refuse) -> bool:
+        key = sameness(made.task)
+        known = self._same.get(key)
+        if known is not None:
+            refuse(f"add {shown(made.task.name)}", f"it is {known.task.id} already, which is {known.status}")
+            self._call(made.draft, known.task.id)
+            return True
+        if key in self._made:
+            refuse(f"add {shown(made.task.name)}", "the same revision has it twice")
+            self._call(made.draft, self._made[key])
+            return True
+        self._made[key] = made.task.id
+        self._call(made.draft, made.task.id)
+        return False
+
+    def _call(self, draft: Draft, name: str) -> None:
+        if draft.ref and draft.ref not in self._state.by_id:
+            self.aliases.setdefault(draft.ref, name)
+
+    def why_not_reassigned(self, change: Change, task: TaskState) -> str:
+        """Why a task is not given to another worker type, model, or with another description; empty if it can be."""
+        now = task.task
+        if not (change.worker or change.model or change.description):
+            return "it names no other worker type, model or description"
+        if task.mark == "failed" and now.id in self._state.replanning.reassigned:
+            return "it was reassigned before and failed again; split it, accept it, or ask"
+        if change.worker and change.worker not in self._types:
+            return f"there is no worker type {shown(change.worker)}{Hints(tuple(self._types)).question(change.worker)}"
+        if change.model and self._by == "planner" and change.model not in self._models:
+            return f"there is no model {shown(change.model)} in the plan"
+        if now.cli == "shell":
+            return "it is a command, not a worker's task"
+        changed = replace(
+            now,
+            worker=change.worker or now.worker,
+            model=change.model or now.model,
+            description=change.description or now.description,
+        )
+        return "that is what it is already" if changed == now else self._wrong(changed)
+
+    def final_ids(self, tasks: Iterable[str]) -> dict[str, str]:
+        """The ids that new tasks get, in the order in which they were drafted: on from the highest number there was."""
+        used = (*self._state.by_id, *self._state.retired)
+        numbers = [int(found[1]) for name in used if (found := re.fullmatch(r"[Tt]-(\d{1,9})", name))]
+        highest = max(numbers, default=0)
+        new = sorted(name for name in tasks if name.startswith("new:"))
+        return {name: f"T-{highest + 1 + i:02d}" for i, name in enumerate(new)}
+
+
+def sameness(task: Task) -> object:
+    """What two tasks have in common that are the same work: the words of their titles, worker type and writes."""
+    return (_words(task.name), task.worker, tuple(sorted(task.writes)))
+
+
+def _words(title: str) -> str:
+    return " ".join(re.sub(r"[\W_]+", " ", title.casefold()).split())
+
+
+def alike(tasks: Mapping[str, Task], new: Sequence[Task]) -> Iterator[str]:
+    """Which new tasks look like one that is there, without being the same; for whoever planned them to judge."""
+    found = 0
+    for task in new:
+        words = set(_words(task.name).split())
+        for other in tasks.values():
+            theirs = set(_words(other.name).split())
+            if is_planning(other) or len(words & theirs) < ALIKE * len(words | theirs):
+                continue
+            yield f"{task.id} {one_line(task.name, 80)} looks like {other.id} {one_line(other.name, 80)}"
+            found += 1
+            if found == MOST_ALIKE:
+                return
