@@ -12,6 +12,7 @@ from orchestrator.clis import claude, claude_output, shell
 from orchestrator.clis.claude_features import Program
 from orchestrator.core.briefing import Addition
 from orchestrator.core.plan import Task
+from orchestrator.core.replanning import is_planning
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.workers import WorkerType
 from orchestrator.edges import results
@@ -85,6 +86,7 @@ class Assignments:
         needs = [] if begins != "fresh" else [self.need(n) for n in self._state.needs_of(task)]
         told = self._state.told.get(task.task.id)
         addition = Addition(
+            context="" if is_planning(task.task) else self._state.replanning.context,
             feedback=self._feedback(task),
             answer=told.text if told else "",
             allowed=self._state.allowed.get(task.task.id, ()),

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Literal, Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from orchestrator.assignments import FEEDBACK, Assignments
@@ -22,7 +23,7 @@ from orchestrator.core.plan import Task, seconds
 from orchestrator.core.redaction import Redactor
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.verdict import Check, Ending, Said
-from orchestrator.edges import artifacts, results
+from orchestrator.edges import artifacts, handedin, results
 from orchestrator.edges.processes import Ended, How
 from orchestrator.edges.workspace import Workspace, show_same, write_all, write_whole_bytes
 from orchestrator.resultfiles import ResultFiles
@@ -104,6 +105,9 @@ class Attempts:
         """Take over an attempt of a dispatcher that is gone; returned with its evidence if it is over."""
         if any(attempt.task is task for attempt in self.running.values()):
             return None
+        if task.task.cli == "session":
+            self.begin_session(task)
+            return self.take_handed_in(task)
         attempt = self._new(task, self._clock())
         folder = attempt.folder
         over = task.task.cli == "shell" and shell.exit_status(_read(f"{folder}/status") or b"") is not None
@@ -115,6 +119,36 @@ class Attempts:
         attempt.launched = os.path.exists(f"{folder}/stdout")
         self._gather(attempt, None)
         return attempt if not self.check(attempt) else None
+
+    def begin_session(self, task: TaskState, order: str = "") -> None:
+        """Make the folder of an attempt that a session works on; again where a crash came between."""
+        attempt = self._new(task, self._clock())
+        if order and os.path.isdir(attempt.folder):
+            # The journal lost its last lines: what is there belongs to another attempt of this number.
+            self._workspace.set_aside(attempt.folder)
+        if not os.path.exists(f"{attempt.folder}/prompt.md"):
+            os.makedirs(attempt.folder, 0o700, exist_ok=True)
+            self._prepare(attempt, self._given(task))
+        if order:
+            handedin.note_start(attempt.folder, order)
+
+    def take_handed_in(self, task: TaskState) -> Attempt | None:
+        """Begin to judge what a session handed in; the attempt, if nothing more is to be learned about it."""
+        attempt = self._new(task, self._clock())
+        if handedin.read(attempt.folder) is None:
+            return None
+        self._gather(attempt, None)
+        return None if self.check(attempt) else attempt
+
+    def abandoned(self, task: TaskState, why: Literal["interrupted", "cancelled"]) -> Attempt:
+        """The attempt of a session that will not be finished."""
+        attempt = self._new(task, self._clock())
+        attempt.stopped, attempt.ending = why, Ending(None, why)
+        attempt.lasted = self._since_start(task, self._clock())
+        return attempt
+
+    def _since_start(self, task: TaskState, moment: float) -> float:
+        return max(0.0, moment - task.attempt_at.timestamp()) if task.attempt_at else 0.0
 
     def ended(self, ended: Ended) -> Attempt | None:
         """Take in the end of a process; the attempt, if nothing more is to be learned about it."""
@@ -246,6 +280,9 @@ class Attempts:
             written = _read(f"{folder}/status")
             known = shell.exit_status(written) if written is not None else None
             exit_status = known if known is not None else exit_status
+        elif task.cli == "session":
+            exit_status = 0
+            self._take_from_session(attempt)
         else:
             self._take_in(attempt, claude_output.read(results.lines(f"{folder}/stdout")))
         attempt.ending = Ending(exit_status, attempt.stopped)
@@ -275,6 +312,22 @@ class Attempts:
             from orchestrator.edges import schemas
 
             attempt.schema_problem = schemas.problem(task.output_schema, said.structured)
+
+    def _take_from_session(self, attempt: Attempt) -> None:
+        """What a session handed in, as if a worker had said it."""
+        found = handedin.read(attempt.folder)
+        assert found is not None
+        handed, text = found
+        attempt.lasted = self._since_start(attempt.task, handed.at)
+        structured = text if attempt.task.task.output_schema is not None and _is_json(text) else ""
+        # Nobody counts the tools of a session: that it handed in a result has to do.
+        said = Said(
+            started=True, answered=True, ended=True, subtype="a failure" if handed.failed else "success",
+            text=handed.failed or text, structured=structured, tool_calls=1,
+        )  # fmt: skip
+        self._take_in(attempt, said)
+        if handed.report:
+            attempt.report, _ = report.parse(self._redactor.text(handed.report))
 
     def _calls_before(self, attempt: Attempt) -> int:
         """The tool calls that the attempt's session had made before it."""
@@ -334,6 +387,14 @@ def _write_new(path: str, data: bytes) -> None:
         write_all(descriptor, data)
     finally:
         os.close(descriptor)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return False
+    return True
 
 
 def _read(path: str) -> bytes | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator import __version__
+from orchestrator import __version__, sessioncommands
 from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageError
 
 if TYPE_CHECKING:
@@ -370,6 +370,10 @@ def doctor(context: click.Context, program: str | None, as_json: bool) -> int:
             mark = "ok " if finding.good else "BAD"
             click.echo(f"{mark} {finding.name}: {finding.text}")
     return 0 if all(finding.good for finding in findings) else 5
+
+
+for _command in sessioncommands.COMMANDS:
+    orchestrate.add_command(_command)
 
 
 def _seconds(duration: str) -> float:

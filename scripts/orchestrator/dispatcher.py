@@ -23,6 +23,7 @@ from orchestrator.core.events import (
     LaunchesPaused,
     LaunchesResumed,
     PlanAccepted,
+    PlanRevised,
     PlanVerified,
     RunFinished,
     TaskAnswered,
@@ -32,13 +33,15 @@ from orchestrator.core.events import (
     TaskSkipped,
 )
 from orchestrator.core.governor import Governor, Hold
+from orchestrator.core.overlap import writes_overlap
 from orchestrator.core.plan import Plan
 from orchestrator.core.resets import reset_time
 from orchestrator.core.scheduler import Finish, Launch, Learned, Scheduler, Skip, Stop, Verify
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.verdict import Said
 from orchestrator.core.workers import WorkerType
-from orchestrator.edges import artifacts, inbox, results
+from orchestrator.edges import artifacts, handedin, inbox, results
+from orchestrator.edges.handedin import HandedIn
 from orchestrator.edges.inbox import Order
 from orchestrator.edges.machine import named_zone
 from orchestrator.edges.processes import Ended
@@ -77,6 +80,13 @@ class Renderer(Protocol):
 
     def preview(self, state: RunState) -> int: ...
     def refresh(self, state: RunState, now: datetime) -> None: ...
+
+
+class Conductor(Protocol):
+    """What may change the plan while it runs: see `dynamic.Planner`."""
+
+    def turn(self, *, may_call: bool) -> None: ...
+    def obey(self, order: Order) -> None: ...
 
 
 class Dispatcher:
@@ -137,6 +147,7 @@ class Dispatcher:
         self._plan_checks = PlanChecks(state, workspace, processes, attempts, clock)
         self._exit: int | None = None
         self.each_turn: Callable[[], None] | None = None
+        self.conductor: Callable[[], Conductor] | None = None
 
     def _scheduling(self) -> Scheduler:
         """A scheduler for the plan as it stands; one governor goes on over all plans of a run."""
@@ -191,7 +202,25 @@ class Dispatcher:
         self.commit()
         self._let_stopped_end()
 
-    def accept(self, plan: Plan, workers: Sequence[WorkerType] = ()) -> None:
+    def settle(self) -> None:
+        """Take in what a session says, and what follows from it, where no dispatcher lives. Launches nothing."""
+        self.recover()
+        self._take_orders()
+        self.commit()
+        while any(a.task.task.cli == "session" for a in self._attempts.running.values()):
+            self._wait()
+            self.commit()
+        while self._exit is None and not any(
+            task.task.cli != "session" and (task.running or task.startable) for task in self.state.tasks
+        ):
+            self._decide()
+            self.commit()
+            if self._exit is None:
+                self._wait()
+        self._take_orders(now=True)
+        self.commit()
+
+    def accept(self, plan: Plan, workers: Sequence[WorkerType] = (), written: Plan | None = None) -> None:
         """Go on with another plan. Workers that live from before go on too, unless it changes their tasks."""
         self.recover()
         types = {worker.name: worker for worker in workers}
@@ -202,11 +231,22 @@ class Dispatcher:
             if old.id not in coming or self.state.makes_another(old, coming[old.id], types, asked_anew):
                 self._attempts.stop(attempt, "interrupted")
         self._let_stopped_end()
-        self.record(PlanAccepted(**self.stamp(), plan=plan, workers=tuple(workers)))
+        for task in [t for t in self.state.running.values() if t.task.cli == "session"]:
+            old = task.task
+            if old.id not in coming or self.state.makes_another(old, coming[old.id], types, asked_anew):
+                self._land(self._attempts.abandoned(task, "interrupted"))
+        self.record(PlanAccepted(**self.stamp(), plan=plan, workers=tuple(workers), written=written))
         self._scheduler = self._scheduling()
         for attempt in self._attempts.running.values():
             self._scheduler.adopt(attempt.task)
         self.commit()
+
+    def revise(self, event: PlanRevised) -> None:
+        """Go on with a changed plan, in which all that runs is as it was."""
+        self.record(event)
+        self._scheduler = self._scheduling()
+        for attempt in self._attempts.running.values():
+            self._scheduler.adopt(attempt.task)
 
     def _let_stopped_end(self) -> None:
         while any(attempt.stopped for attempt in self._attempts.running.values()):
@@ -237,7 +277,9 @@ class Dispatcher:
         if self._plan_checks.under_way:
             return
         assert self._scheduler is not None
-        if self._closing and self.state.running and not self._attempts.running:
+        if self.conductor is not None and self._scheduler.plan.replan != "off":
+            self.conductor().turn(may_call=not self._closing and not self._scheduler.shut)
+        if self._closing and self.state.launched and not self._attempts.running:
             # Work whose checks were interrupted: how it ended is for the next run to find out.
             self._exit = INTERRUPTED if self._stopping == INTERRUPT else LIMIT_REACHED
             return
@@ -255,6 +297,9 @@ class Dispatcher:
                     self._stop_all(reason)
                 case Verify():
                     self._plan_checks.begin()
+                case Finish() if self._attempts.running:
+                    # What a session handed in is still being checked: no process of a worker, but work all the same.
+                    pass
                 case Finish(exit=status, reason=reason):
                     self._finish(status, reason)
         if any(isinstance(action, Skip) for action in actions):
@@ -391,11 +436,11 @@ class Dispatcher:
                 self._attempts.stop(attempt, "interrupted")
         self._plan_checks.stop()
 
-    def _take_orders(self) -> None:
-        now = self._clock()
-        if now < self._orders_at:
+    def _take_orders(self, now: bool = False) -> None:
+        moment = self._clock()
+        if moment < self._orders_at and not now:
             return
-        self._orders_at = now + LOOK_FOR_ORDERS
+        self._orders_at = moment + LOOK_FOR_ORDERS
         for order in inbox.orders(self._workspace.inbox):
             if order.name in self.state.orders or self._obey(order):
                 self._taken.append(order)
@@ -413,6 +458,10 @@ class Dispatcher:
             if order.order == "stop":
                 self._obey_stop(order)
                 return True
+            if order.order in inbox.ABOUT_THE_PLAN:
+                if self.conductor is not None:
+                    self.conductor().obey(order)
+                return True
             return self._obey_about_task(order)
         except ImpossibleEvent:
             # The task has moved on since the order was given: there is nothing left to do about it.
@@ -424,7 +473,43 @@ class Dispatcher:
         else:
             self._stop_all(INTERRUPT)
 
+    def _obey_start(self, order: Order) -> bool:
+        task = self.state.by_id.get(order.task)
+        busy = [t.task.writes for t in self.state.running.values()]
+        if task is None or any(writes_overlap(writes, task.task.writes) for writes in busy if writes):
+            return True
+        self.record(
+            AttemptStarted(
+                **self.stamp(), task=order.task, attempt=task.number + 1, cli=task.task.cli, session=None
+            )
+        )
+        # The session is told to begin by the end of the order's file: all must be there before.
+        self.commit()
+        self._attempts.begin_session(task, order.name)
+        if self._scheduler is not None:
+            self._scheduler.adopt(task)
+        return True
+
+    def _obey_finish(self, order: Order) -> bool:
+        """Judge what was handed in; its file stays until the end of the attempt is recorded."""
+        task = self.state.running.get(order.task)
+        if task is None or task.number != order.attempt or task.task.cli != "session":
+            return True
+        if any(attempt.task is task for attempt in self._attempts.running.values()):
+            return False
+        folder = self._workspace.attempt(order.task, order.attempt)
+        if handedin.read(folder) is None:
+            handed = HandedIn(order.name, self._clock(), order.failed, order.report)
+            handedin.write(folder, handed, order.text)
+        if over := self._attempts.take_handed_in(task):
+            self._land(over)
+        return False
+
     def _obey_about_task(self, order: Order) -> bool:
+        if order.order == "start":
+            return self._obey_start(order)
+        if order.order == "finish":
+            return self._obey_finish(order)
         if order.order == "answer":
             self.record(TaskAnswered(**self.stamp(), task=order.task, text=order.text, order=order.name))
             return True
@@ -438,6 +523,11 @@ class Dispatcher:
                 attempt.order = order.name
                 self._attempts.stop(attempt, "cancelled")
                 return False
+        if (task := self.state.running.get(order.task)) and task.task.cli == "session":
+            attempt = self._attempts.abandoned(task, "cancelled")
+            attempt.order = order.name
+            self._land(attempt)
+            return True
         self.record(TaskCancelled(**self.stamp(), task=order.task, order=order.name))
         return True
 

@@ -20,14 +20,19 @@ from orchestrator.core.events import (
     Event,
     LaunchesPaused,
     LaunchesResumed,
+    PlanRevised,
     PlanVerified,
+    RevisionProposed,
+    RevisionRejected,
     RunFinished,
+    RunRolledBack,
     TaskAnswered,
     TaskBlocked,
     TaskCancelled,
     TaskRetried,
     TaskSkipped,
 )
+from orchestrator.core.history import told
 from orchestrator.core.state import STATUSES, RunState, TaskState
 from orchestrator.core.tables import agent_name, labelled
 from orchestrator.core.text import duration, one_line
@@ -91,6 +96,8 @@ def line_of(event: Event, state: RunState) -> str:
             return f"{name} gets fresh attempts"
         case TaskAnswered(task=name):
             return f"{name} was answered"
+        case PlanRevised() | RevisionProposed() | RevisionRejected() | RunRolledBack():
+            return one_line(told(event), 300)
         case LaunchesPaused(reason=reason, until=until):
             return f"no worker is launched: {one_line(reason)}{_until(until)}"
         case LaunchesResumed():
@@ -159,6 +166,8 @@ def ending(state: RunState, workspace: Workspace) -> list[str]:
         lines.append(
             f"again: {ours(f'retry {troubled[0].task.id}')}   (or: retry --failed), then: {ours('run')}"
         )
+    if any(t.task.cli == "session" and (t.startable or t.running) for t in state.tasks):
+        lines.append(f"waiting for a session; its tasks: {ours('next')}")
     if state.finished and state.finished.exit in STOPPED:
         lines.append(f"stopped: {one_line(_why_stopped(state))}; when that is settled: {ours('run')}")
     lines.append(summary(state))

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator import claudeprogram, progress, runs
 from orchestrator.clis import claude, shell
@@ -93,13 +94,12 @@ def _run_held(
     begun: Callable[[int, str], None] | None,
 ) -> int:
     state, history = _open(workspace, asked, given)
-    plan = given or state.plan
-    if plan is None:
-        raise _no_plan(workspace)
+    plan, written = _with_revisions(state, given, workspace)
     project = runs.project_of(workspace, state, here)
+    unchanged = state.plan == plan and given in (None, state.written)
     workers = state.workers if given is None else _worker_types(workspace, plan, project)
     runs.refuse_bypass(plan, workers, asked.options)
-    same = state.plan == plan and state.workers == workers
+    same = unchanged and state.workers == workers
     if not asked.options.retry_failed and same and runs.nothing_left(state):
         return _say_nothing_left(workspace, state, history, begun)
     options = _with_claude(asked.options, plan, state, project)
@@ -108,7 +108,8 @@ def _run_held(
     try:
         os.chdir(project)
         run.begin(Path.cwd())
-        run.accept(plan, tuple(workers.values()))
+        run.accept(plan, tuple(workers.values()), written)
+        run.dispatcher.conductor = lambda: _planner(run, project)
         if asked.options.retry_failed:
             run.retry_failed()
         run.views.rehearse(state)
@@ -119,6 +120,35 @@ def _run_held(
         run.close()
     _say_end(workspace, asked, state)
     return status
+
+
+def _with_revisions(state: RunState, given: Plan | None, workspace: Workspace) -> tuple[Plan, Plan | None]:
+    """The plan to go on with; and what the file says, where revisions have made that plan of it."""
+    known = state.plan
+    if given is None or known is None:
+        if (plan := given or known) is None:
+            raise _no_plan(workspace)
+        return plan, None
+    if known == state.written or known.tasks == given.tasks:
+        return given, None
+    assert state.written is not None
+    if given.tasks != state.written.tasks or given.request != state.written.request:
+        raise UsageError(
+            f"{workspace.plan_file} has other tasks than when run {state.run} began, and its plan was revised since; "
+            "hand the change in with `revise FILE`, or begin anew with `run --new`"
+        )
+    return replace(given, tasks=known.tasks), given
+
+
+def _planner(run: Run, project: Path) -> Any:
+    """What changes the plan of a run while it goes on; made when it is first needed."""
+    from orchestrator.dynamic import Planner
+
+    if run.planner is None:
+        trusted = claudefiles.trusted(project, os.environ)
+        types = runs.all_worker_types(run.workspace, project, trusted)
+        run.planner = Planner(run.dispatcher, run.workspace, run.views, run.results, types)
+    return run.planner
 
 
 def _open(workspace: Workspace, asked: Asked, plan: Plan | None) -> tuple[RunState, History]:
@@ -147,7 +177,7 @@ def put_away(workspace: Workspace, state: RunState) -> None:
 
 
 def _worker_types(workspace: Workspace, plan: Plan, project: Path) -> dict[str, WorkerType]:
-    if all(task.cli == "shell" for task in plan.tasks):
+    if plan.tasks and all(task.cli == "shell" for task in plan.tasks):
         return {}
     return runs.worker_types(workspace, plan, project, claudefiles.trusted(project, os.environ))
 
@@ -158,15 +188,13 @@ def _with_claude(options: Options, plan: Plan, state: RunState, project: Path) -
     A completed task may be retried while the run goes on: the program is looked for then too, but not insisted on.
     """
     workers = [task for task in plan.tasks if task.cli == "claude"]
-    if not workers:
+    if not workers and plan.replan == "off":
         return options
-    from msgspec.structs import replace
-
     try:
         path = claudeprogram.find(options.claude)
         return replace(options, program=claudeprogram.look(path, project, os.environ))
     except EnvironmentProblem:
-        if all(_is_kept(state, task) for task in workers):
+        if workers and all(_is_kept(state, task) for task in workers):
             return options
         raise
 

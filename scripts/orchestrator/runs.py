@@ -11,8 +11,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from msgspec import Struct
 from orchestrator import __version__
 from orchestrator.clis import claude
 from orchestrator.clis.claude_features import Program
+from orchestrator.core import rounds
 from orchestrator.core.events import Event, RunResumed, RunStarted
 from orchestrator.core.history import History
 from orchestrator.core.plan import Plan
@@ -32,6 +33,8 @@ from orchestrator.edges import inbox, journal
 from orchestrator.edges.journal import Journal
 from orchestrator.edges.workspace import Workspace, explained
 from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageError
+
+LONG_SINCE = timedelta(days=1)
 
 ARCHIVES_LEARNED_FROM = 3
 """How many earlier runs are read for durations: enough for a habit, little enough to read at every start."""
@@ -79,7 +82,7 @@ def held(workspace: Workspace) -> Iterator[int]:
 
 def refuse_stranger(state: RunState, plan: Plan, name: str) -> None:
     """Raises UsageError where a plan has nothing to do with the run in the workspace."""
-    if state.plan is not None and not any(state.agent_of(task.id) for task in plan.tasks):
+    if state.plan is not None and plan.tasks and not any(state.agent_of(task.id) for task in plan.tasks):
         raise UsageError(
             f"{name} shares no task with the run {state.run} in this workspace; "
             "`run --new` archives that run and begins this plan"
@@ -116,6 +119,20 @@ def worker_types(workspace: Workspace, plan: Plan, project: Path, trusted: bool)
     return workertypes.load(workspace.templates, project, config, trusted=trusted).find(sorted(names))
 
 
+def all_worker_types(workspace: Workspace, project: Path, trusted: bool) -> dict[str, WorkerType]:
+    """All worker types that there are; what is wrong with the file of one is told when a plan uses it."""
+    from orchestrator.edges import workertypes
+
+    known = workertypes.load(
+        workspace.templates, project, workertypes.config_folder(os.environ), trusted=trusted
+    )
+    found: dict[str, WorkerType] = {}
+    for name in known:
+        with suppress(UsageError):
+            found |= known.find([name])
+    return found
+
+
 def project_of(workspace: Workspace, state: RunState, here: Path) -> Path:
     """The folder in which a run's workers work."""
     return Path(state.project) if state.project else workspace.project_folder(here)
@@ -128,6 +145,8 @@ def nothing_left(state: RunState) -> bool:
     if any(task.startable and task.task.cli != "session" for task in state.tasks):
         return False
     if state.doomed and any(not task.mark for task in state.doomed):
+        return False
+    if rounds.answered(state) or rounds.wanted(state, state.finished.time + LONG_SINCE):
         return False
     all_completed = state.tally["completed"] == len(state.tasks)
     return not (all_completed and state.plan.verify and not (state.verified and state.verified.passed))
@@ -190,6 +209,7 @@ class Run:
 
         self.state, self.history, self.workspace, self.options = state, history, workspace, options
         self.clock = SteadyClock()
+        self.planner: Any = None
         self.views = Views(workspace, history)
         self.journal = Journal(workspace.journal)
         self.processes = Processes(worker_environment(os.environ))
@@ -225,10 +245,14 @@ class Run:
             self.dispatcher.record(RunStarted(**stamp, run=run, project=str(project)))
         self.dispatcher.commit()
 
-    def accept(self, plan: Plan, workers: Sequence[WorkerType]) -> None:
-        """Take a plan in, if it or its worker types differ from those that hold."""
+    def accept(self, plan: Plan, workers: Sequence[WorkerType], written: Plan | None = None) -> None:
+        """Take a plan in, if it or its worker types differ from those that hold.
+
+        Args:
+            written: what the file says, where revisions have made `plan` of it.
+        """
         if plan != self.state.plan or {worker.name: worker for worker in workers} != self.state.workers:
-            self.dispatcher.accept(plan, workers)
+            self.dispatcher.accept(plan, workers, written)
 
     def retry_failed(self) -> list[str]:
         """Fresh attempts for all that failed or is blocked; their ids."""

@@ -21,13 +21,16 @@ def test_the_program_finds_its_templates() -> None:
     assert {path.name for path in templates_folder().iterdir()} == {
         "agent_result.md.j2",
         "agent_task.md.j2",
+        "analysis_task.md.j2",
         "answer_task.md.j2",
         "batch_banner.txt.j2",
         "continue_task.md.j2",
         "feedback_task.md.j2",
         "final_output.md.j2",
         "master_plan.md.j2",
+        "planning_task.md.j2",
         "shell_task.md.j2",
+        "synthesis_task.md.j2",
         "worker_prompt.md.j2",
         "workers",
     }

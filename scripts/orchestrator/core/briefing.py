@@ -39,8 +39,10 @@ class Need(Struct, frozen=True):
 
 
 class Addition(Struct, frozen=True):
-    """What came after the plan: what checks found wrong, what a person answered, rules that a person added."""
+    """What came after the plan: decisions that hold for all, what checks found wrong, what a person answered, rules
+    that a person added."""
 
+    context: str = ""
     feedback: str = ""
     answer: str = ""
     allowed: tuple[str, ...] = ()
@@ -72,6 +74,7 @@ def variables(
         "verify": [_fence(command) for command in task.verify],
         "output_schema": task.output_schema is not None,
         "attempt": state.number,
+        "context": quoted(_prose(addition.context)) if addition.context else "",
         # Made harmless where it was written.
         "feedback": addition.feedback,
         "answer": quoted(_prose(addition.answer)) if addition.answer else "",

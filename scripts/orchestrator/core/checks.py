@@ -58,7 +58,7 @@ def problems(plan: Plan, known: Collection[str] = BUNDLED) -> list[Problem]:
 def _of_plan(plan: Plan) -> Iterator[tuple[str, str]]:
     if not plan.request.strip():
         yield "request", "says nothing; write what the plan is for"
-    if not plan.tasks:
+    if not plan.tasks and plan.replan == "off":
         yield "tasks", "there are no tasks yet; add at least one, with an `id` and a `description`"
     if plan.limits.deadline is not None and (wrong := _duration(plan.limits.deadline)):
         yield "limits.deadline", wrong

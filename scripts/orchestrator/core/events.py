@@ -58,6 +58,8 @@ class PlanAccepted(_Event, frozen=True):
 
     plan: Plan
     workers: tuple[WorkerType, ...] = ()
+    written: Plan | None = None
+    """What the file said, where `plan` is that and what revisions had made of it before."""
 
 
 class PlanRevised(_Event, frozen=True):
@@ -234,6 +236,7 @@ class PlanOutlined(_Event, frozen=True, tag="PlanAccepted"):
 
     plan: PlanOutline
     workers = ()
+    written = None
 
 
 class RevisionOutlined(_Event, frozen=True, tag="PlanRevised"):

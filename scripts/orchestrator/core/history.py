@@ -90,7 +90,7 @@ class History:
 
     def log(self) -> list[LogEntry]:
         """The last things that happened, the oldest first; raw text."""
-        return [LogEntry(event.time, getattr(event, "task", ""), _told(event)) for event in self._last]
+        return [LogEntry(event.time, getattr(event, "task", ""), told(event)) for event in self._last]
 
     @property
     def log_left_out(self) -> int:
@@ -205,7 +205,8 @@ _NOTE: dict[type, Any] = {
 }
 
 
-def _told(event: Event) -> str:
+def told(event: Event) -> str:
+    """An event in a sentence; raw text."""
     match event:
         case RunStarted():
             return f"run {event.run} started by pid {event.pid}"

@@ -149,12 +149,12 @@ class Scheduler:
         self._take_news()
         if skips := self._skips():
             return skips
-        if (late := self._lateness()) and self.state.running:
+        if (late := self._lateness()) and self.state.launched:
             return [Stop(late)]
-        if late or closing or (self._shut() and not self._all_completed()):
-            return [] if self.state.running else [self._finish(late)]
+        if late or closing or (self.shut and not self._all_completed()):
+            return [] if self.state.launched else [self._finish(late)]
         launches = self._launches()
-        if launches or self.state.running:
+        if launches or self.state.launched:
             return launches
         if self._later or self._ready:
             return [self._finish(self._hopeless())] if self._hopeless() else []
@@ -166,7 +166,9 @@ class Scheduler:
         return bool(self._ready or self.state.opened)
 
     def adopt(self, task: TaskState) -> None:
-        """Count a worker that runs already."""
+        """Count a task that runs already."""
+        if task.task.writes:
+            self._busy[task.index] = task.task.writes
         if self.governor is not None and self._prefixes[task.index]:
             self.governor.launched(task.task.id, self._prefixes[task.index], self._reserve(task.task))
 
@@ -189,6 +191,8 @@ class Scheduler:
 
     def _take_news(self) -> None:
         for task in self.state.opened:
+            if task.task.cli == "session":
+                continue
             if self._is_early(task):
                 heappush(self._later, (task.trouble.retry_at, task.index))
             else:
@@ -264,7 +268,9 @@ class Scheduler:
             return f"the deadline of {self.plan.limits.deadline} has passed"
         return ""
 
-    def _shut(self) -> bool:
+    @property
+    def shut(self) -> bool:
+        """Whether nothing more is launched: no login, a failure that stops the run, the budget."""
         return bool(self.state.halted or self.state.stoppers or self._spent())
 
     def _spent(self) -> bool:
@@ -274,7 +280,7 @@ class Scheduler:
         launches: list[Action] = []
         chosen: set[int] = set()
         self.held = None
-        free = self.parallelism - len(self.state.running)
+        free = self.parallelism - len(self.state.launched)
         while len(launches) < free and (first := self._ready.first()):
             (_, index), kind = first
             task = self.state.tasks[index]
@@ -327,7 +333,7 @@ class Scheduler:
         deadline, wait = self.deadline(), self.held.until if self.held else None
         if wait is None and self._later and not self._ready:
             wait = self._later[0][0]
-        if deadline is None or wait is None or wait < deadline or self.state.running:
+        if deadline is None or wait is None or wait < deadline or self.state.launched:
             return ""
         why = self.held.reason if self.held else "the next attempt is due later"
         return f"the deadline of {self.plan.limits.deadline} comes first: {why}"
@@ -389,9 +395,10 @@ class Scheduler:
             return Finish(4, f"the budget of ${self.budget:.2f} is spent")
         if state.replanning.proposed is not None:
             return Finish(3, "a revision of the plan waits for a person: approve or reject it")
-        waits = [task for task in state.tasks if task.task.cli == "session" and task.startable]
-        if state.tally["blocked"] or waits:
+        if state.tally["blocked"]:
             return Finish(3, "waiting for a person")
+        if any(task.task.cli == "session" and (task.startable or task.running) for task in state.tasks):
+            return Finish(3, "waiting for a session: `orchestrate next` shows its tasks")
         if state.stoppers:
             return Finish(1, f"stopped by the failure of {', '.join(sorted(state.stoppers))}")
         return Finish(1, "not all tasks were completed")

@@ -121,6 +121,11 @@ class RunState:
         """How many tasks have ended, however they ended."""
         return sum(self.tally[mark] for mark in ENDED)
 
+    @property
+    def launched(self) -> list[TaskState]:
+        """What runs as a process: all that runs but what a session works on."""
+        return [task for task in self.running.values() if task.task.cli != "session"]
+
     def worker_of(self, task: Task) -> WorkerType:
         """The worker type that a task is written for, as it was when the plan was accepted."""
         return self.workers.get(task.worker, GENERAL)
@@ -164,7 +169,7 @@ class RunState:
 
     def _accept(self, event: PlanAccepted) -> None:
         self._take_plan(event.plan, {worker.name: worker for worker in event.workers})
-        self.written = event.plan
+        self.written = event.written or event.plan
         if event.plan.replan != "off" and self.replanning.first is None:
             planned = sum(not is_planning(task) for task in event.plan.tasks)
             self.replanning.first = planned or None
@@ -555,8 +560,8 @@ class RunState:
         self.verified = event
 
     def _finish(self, event: RunFinished) -> None:
-        if self.running:
-            raise ImpossibleEvent(f"the run finishes, but {self._story(next(iter(self.running.values())))}")
+        if self.launched:
+            raise ImpossibleEvent(f"the run finishes, but {self._story(self.launched[0])}")
         self.finished = event
 
     def _task(self, name: str) -> TaskState:

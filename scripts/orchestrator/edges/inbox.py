@@ -11,7 +11,10 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from orchestrator.core.revision import Revision
 from orchestrator.edges.workspace import write_whole_bytes
+
+ABOUT_THE_PLAN = frozenset(("revise", "approve", "reject"))
 
 _counter = itertools.count()
 
@@ -19,11 +22,15 @@ _counter = itertools.count()
 class Order(Struct, frozen=True, omit_defaults=True):
     """What somebody wants of a run; `name` is its file's and makes it unique."""
 
-    order: Literal["stop", "retry", "cancel", "answer"]
+    order: Literal["stop", "retry", "cancel", "answer", "revise", "approve", "reject", "start", "finish"]
     task: str = ""
     after_running: bool = False
     allow: tuple[str, ...] = ()
     text: str = ""
+    revision: Revision | None = None
+    attempt: int = 0
+    report: str = ""
+    failed: str = ""
     name: str = ""
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 
 from orchestrator.core import briefing, excerpts, summary, tables
 from orchestrator.core.briefing import NOTHING_ADDED, Addition, Need
+from orchestrator.core.events import Call
 from orchestrator.core.frontmatter import front_matter
 from orchestrator.core.history import History
 from orchestrator.core.plan import Plan
@@ -43,6 +44,12 @@ _PROMPTS: dict[Begins, str] = {
     "continued": "continue_task.md.j2",
     "corrected": "feedback_task.md.j2",
     "answered": "answer_task.md.j2",
+}
+
+_CALLS: dict[Call, str] = {
+    "analysis": "analysis_task.md.j2",
+    "replanning": "planning_task.md.j2",
+    "synthesis": "synthesis_task.md.j2",
 }
 
 REQUEST_CHARACTERS = 10_000
@@ -81,6 +88,10 @@ class Views:
         """
         variables = briefing.variables(plan, task, needs, addition)
         return _prompt(self._templates.render(_PROMPTS[begins], **variables))
+
+    def planning(self, call: Call, variables: Mapping[str, object]) -> str:
+        """What a planning call is asked: the description of its task."""
+        return self._templates.render(_CALLS[call], **variables).strip("\n")
 
     def role(self, worker: WorkerType) -> str:
         """What all workers of a type are told, as a part of their system prompt."""

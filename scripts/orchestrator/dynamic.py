@@ -1,0 +1,190 @@
+"""The dynamic loop on top of the dispatcher: asks for plans, applies what is answered, takes revisions from people.
+
+A planning call is a task like any other: it is journaled before it starts, judged, and never paid for twice. Its
+answer becomes part of the plan by one event; between the two a crash loses nothing, for the answer is on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from orchestrator.core import calls, planningbrief, rounds
+from orchestrator.core.events import Call, PlanRevised, RevisionProposed, RevisionRejected
+from orchestrator.core.plan import Task
+from orchestrator.core.replanning import is_planning
+from orchestrator.core.revising import Revised, revised
+from orchestrator.core.revision import By, Revision, read, where
+from orchestrator.core.state import RunState
+from orchestrator.core.text import one_line
+from orchestrator.core.workers import WorkerType
+from orchestrator.dispatcher import Dispatcher
+from orchestrator.edges import results
+from orchestrator.edges.inbox import Order
+from orchestrator.edges.views import Views
+from orchestrator.edges.workspace import Workspace
+from orchestrator.resultfiles import ResultFiles
+
+LARGEST_ANSWER = 1 << 20
+"""Characters of a planning answer that are read: what is more is no plan."""
+
+FOUND_MISSING = "what the synthesis found missing"
+NOTHING_MISSING = "the results are joined; no other round is opened"
+NOTHING_ASKED = "it asks for nothing"
+
+
+class Planner:
+    """Changes the plan of one run while it goes on.
+
+    Args:
+        types: the worker types that a task may be given.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        workspace: Workspace,
+        views: Views,
+        result_files: ResultFiles,
+        types: Mapping[str, WorkerType],
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._state: RunState = dispatcher.state
+        self._workspace = workspace
+        self._views = views
+        self._results = result_files
+        self._types = types
+
+    def turn(self, *, may_call: bool) -> None:
+        """Apply an answer that has come, and begin the call that is due then."""
+        if name := rounds.answered(self._state):
+            self._take_answer(name)
+        now = self._dispatcher.stamp()["time"]
+        if may_call and (due := rounds.wanted(self._state, now)):
+            self._begin(due.call, due.considered)
+
+    def obey(self, order: Order) -> None:
+        """Take in what a person says about the plan: a revision of their own, or yes or no to one that waits."""
+        proposed = self._state.replanning.proposed
+        if order.order == "revise" and order.revision is not None:
+            self._take(order.revision, "person", (), order=order.name)
+        elif proposed is None:
+            return
+        elif order.order == "approve":
+            asked: dict[str, Any] = {"source": proposed.source, "considered": proposed.considered}
+            self._apply(proposed.revision, proposed.by, (), order=order.name, **asked)
+        else:
+            reason = one_line(order.text, 500) or "a person does not want it"
+            stamp = self._dispatcher.stamp()
+            event = RevisionRejected(
+                **stamp, by="person", reason=reason, source=proposed.source, order=order.name
+            )
+            self._dispatcher.record(event)
+
+    def _take_answer(self, name: str) -> None:
+        call, considered = self._state.replanning.calls[name]
+        tree, unread = self._answer(name)
+        revision, problems = read(calls.as_revision(tree))
+        refused = (*unread, *(f"{where(problem.path)} {problem.message}" for problem in problems))
+        if call == "synthesis":
+            may_add = len(self._state.replanning.syntheses) <= rounds.MOST_SYNTHESES_THAT_ADD
+            revision = Revision(
+                reason="what the synthesis found missing", add=revision.add if may_add else ()
+            )
+        facts = {"source": name, "considered": considered}
+        self._take(revision, "planner", refused, first=call == "analysis", **facts)
+
+    def _answer(self, name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """What a planning call answered, as data, and what is wrong with it."""
+        task = self._state.by_id[name]
+        path = self._workspace.result(task.agent)
+        if not path.exists():
+            self._results.restore(task)
+        text = ""
+        for piece in results.body(path):
+            text += piece
+            if len(text) > LARGEST_ANSWER:
+                return {}, (f"the answer is longer than {LARGEST_ANSWER:,} characters",)
+        try:
+            tree = msgspec.json.decode(text.strip())
+        except (msgspec.DecodeError, RecursionError) as error:
+            return {}, (f"the answer is not JSON: {one_line(str(error), 200)}",)
+        return (tree, ()) if isinstance(tree, dict) else ({}, ("the answer is not a JSON object",))
+
+    def _take(self, revision: Revision, by: By, unread: Sequence[str], **facts: Any) -> None:
+        """Apply a revision, or put it before a person where the plan says so."""
+        plan = self._state.plan
+        assert plan is not None
+        if plan.replan == "ask" and not revision.is_empty:
+            facts.pop("first", None)
+            event = RevisionProposed(**self._dispatcher.stamp(), revision=revision, by=by, **facts)
+            self._dispatcher.record(event)
+        else:
+            self._apply(revision, by, unread, **facts)
+
+    def _apply(
+        self, revision: Revision, by: By, unread: Sequence[str], *, first: bool = False, **facts: Any
+    ) -> None:
+        first = first or self._state.replanning.first is None
+        found = revised(self._state, revision, self._types, by, facts.get("considered", ()), first=first)
+        refused = (*unread, *found.refused)
+        says = found.changes or revision.context or revision.finish or revision.analysis
+        if not says:
+            reason = "; ".join(refused) or revision.reason or NOTHING_ASKED
+            facts.pop("considered", None)
+            event = RevisionRejected(
+                **self._dispatcher.stamp(), by=by, reason=one_line(reason, 500), refused=refused, **facts
+            )
+            self._dispatcher.record(event)
+            return
+        self._dispatcher.revise(self._revision_event(revision, by, found, refused, facts))
+
+    def _revision_event(
+        self, revision: Revision, by: By, found: Revised, refused: Sequence[str], facts: Mapping[str, Any]
+    ) -> PlanRevised:
+        event = PlanRevised(
+            **self._dispatcher.stamp(), by=by, reason=revision.reason, refused=tuple(refused),
+            tasks=found.tasks, dropped=found.dropped, deferred=found.deferred, asked=found.asked,
+            origins=found.origins, reassigned=found.reassigned, changes=found.changes, near=found.near,
+            context=revision.context, analysis=revision.analysis, finish=revision.finish,
+            workers=self._types_of(found.tasks), **facts,
+        )  # fmt: skip
+        if question := found.asked.get(""):
+            return self._with_question(event, question)
+        return event
+
+    def _with_question(self, event: PlanRevised, question: str) -> PlanRevised:
+        """A question about the whole holds up the next planning call, which is told the answer."""
+        task = self._call_task("replanning", (), beside=event.tasks)
+        asked = {name: text for name, text in event.asked.items() if name} | {task.id: question}
+        workers = self._types_of((*event.tasks, task))
+        return replace(event, tasks=(*event.tasks, task), asked=asked, call="replanning", workers=workers)
+
+    def _begin(self, call: Call, considered: Sequence[str]) -> None:
+        """Add the planning call that is due to the plan; the scheduler launches it in its turn."""
+        task = self._call_task(call, considered)
+        workers = [one for one in self._state.tasks if not is_planning(one.task)]
+        event = PlanRevised(
+            **self._dispatcher.stamp(), by="program", reason=calls.TITLES[call], tasks=(task,), call=call,
+            completed=sum(one.mark == "completed" for one in workers), considered=tuple(considered),
+            workers=self._types_of((task,)),
+        )  # fmt: skip
+        self._dispatcher.revise(event)
+
+    def _call_task(self, call: Call, considered: Sequence[str], beside: Sequence[Task] = ()) -> Task:
+        state = self._state
+        used = (*state.by_id, *state.retired, *(task.id for task in beside))
+        paths = {
+            task.task.id: str(self._workspace.result(task.agent))
+            for task in state.tasks
+            if task.mark == "completed"
+        }
+        told = planningbrief.variables(state, call, self._types, considered, paths)
+        return calls.call_task(call, calls.call_id(call, used), self._views.planning(call, told))
+
+    def _types_of(self, tasks: Sequence[Task]) -> tuple[WorkerType, ...]:
+        names = dict.fromkeys(task.worker for task in tasks)
+        return tuple(self._types[name] for name in names if name in self._types)

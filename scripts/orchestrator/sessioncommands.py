@@ -1,0 +1,116 @@
+"""The commands by which a session works on tasks of its own (`cli: session`): next, start, finish."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from orchestrator.edges.workspace import Workspace
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+ENDS = """\b
+Exit codes:
+  0    done; the result was accepted
+  1    the verdict is not success; what failed and what is next is said
+  2    bad usage: nothing was changed
+  3    the verdict waits for a person
+  5    the environment
+  75   handed in; the verdict is still to come
+"""
+
+
+def _workspace(context: click.Context) -> Workspace:
+    from orchestrator.edges.workspace import Workspace
+
+    return Workspace.find(context.obj, Path.cwd())
+
+
+def _print_json(value: Any) -> None:
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+@click.command("next", epilog=ENDS)
+@json_option
+@click.option("--ascii", "ascii_only", is_flag=True, help="No icons.")
+@click.pass_context
+def next_command(context: click.Context, as_json: bool, ascii_only: bool) -> int:
+    """Show the tasks that this session can work on now, each with its prompt.
+
+    Begins the run of plan.yaml where there is none yet and all the tasks it begins with are for a session.
+    """
+    from orchestrator import insession
+
+    banner, tasks, more = insession.show_next(_workspace(context), Path.cwd(), ascii_only=ascii_only)
+    if as_json:
+        _print_json({"tasks": tasks, "more": more})
+        return 0
+    if not tasks:
+        click.echo("nothing is ready for a session")
+        return 0
+    click.echo(banner)
+    for task in tasks:
+        insession.show(task)
+    if more:
+        click.echo(f"… and {more} more, once these are finished")
+    return 0
+
+
+@click.command(epilog=ENDS)
+@click.argument("task")
+@json_option
+@click.pass_context
+def start(context: click.Context, task: str, as_json: bool) -> int:
+    """Record that this session begins TASK, and print its prompt. Work only after that.
+
+    Begins the run of plan.yaml where there is none yet, as `next` does. A task that was started and not
+    finished, by a session that is gone, can still be finished or cancelled.
+    """
+    from orchestrator import insession
+
+    ready = insession.start(_workspace(context), task, Path.cwd())
+    if as_json:
+        _print_json(ready)
+    else:
+        insession.show(ready)
+    return 0
+
+
+@click.command(epilog=ENDS)
+@click.argument("task")
+@click.option("--result", type=click.Path(path_type=Path), help="The result: a text, at most 10 MB.")
+@click.option("--report", type=click.Path(path_type=Path), help="The report, if not in the result.")
+@click.option("--failed", default=None, metavar="REASON", help="There is no result, and why.")
+@json_option
+@click.pass_context
+def finish(
+    context: click.Context,
+    task: str,
+    result: Path | None,
+    report: Path | None,
+    failed: str | None,
+    as_json: bool,
+) -> int:
+    """Hand in what came of TASK; artifacts, verify and output_schema are checked as for any worker.
+
+    Where the task has an output_schema, the result is that JSON and nothing else.
+    """
+    from orchestrator import insession
+    from orchestrator.errors import UsageError
+
+    if failed is not None and (result is not None or not failed.strip()):
+        raise UsageError("--failed takes a reason, and stands without --result")
+    handed = insession.Handed(result, report, failed or "")
+    status, text = insession.finish(_workspace(context), task, handed)
+    if as_json:
+        _print_json({"task": task, "exit": status, "verdict": text})
+    else:
+        click.echo(text)
+    return status
+
+
+COMMANDS = (next_command, start, finish)
