@@ -30,6 +30,11 @@ GROUPS = {
     "startup": "--version, --help, status",
     "idle": "CPU and memory of the dispatcher while workers work",
     "flood": "memory of the dispatcher while a worker writes without end",
+    "prefix": "what requests of real workers in different folders do not share",
+    "caching": "input cost of real workers, against all of them launched at once",
+    "storm": "real workers at an API that refuses what comes above four at once",
+    "limit": "real workers at a usage limit that resets",
+    "launches": "CPU of the dispatcher for each real worker",
 }
 MODULES = {"status": "journals", "events": "growth"}
 

@@ -11,10 +11,17 @@ from pathlib import Path
 
 import pytest
 import simulate
+from api_requests import Request
+from caching import cost
+from claude_program import FOLDER_VARIABLE, NEWEST, is_there
 from figures import Figure
 from lab import Lab, rounds
+from launches import at_the_end
+from limit import Subscription
+from prefix import compared
 from shapes import Shape, batches, fork_join, layered, plan_text, published
 
+from orchestrator.core.briefing import OPENING
 from orchestrator.edges.planfile import parse_plan
 
 MEASURE = Path(__file__).resolve().parent.parent / "bench" / "measure.py"
@@ -160,3 +167,88 @@ def test_an_unknown_group_is_named(tmp_path: Path) -> None:
 
     assert done.returncode == 2
     assert "no group speed; there are overhead, makespan, sizes" in done.stderr
+
+
+def asked(rules: str, task: str, number: int = 1) -> Request:
+    """A request with one breakpoint behind what all workers share and one behind the task."""
+    cached = {"cache_control": {"type": "ephemeral"}}
+    body = {
+        "model": "sonnet",
+        "system": [{"type": "text", "text": rules, **cached}],
+        "messages": [{"role": "user", "content": [{"type": "text", "text": OPENING + task, **cached}]}],
+    }
+    return Request(number, {}, json.dumps(body).encode(), 1)
+
+
+def test_two_requests_share_what_stands_before_a_breakpoint_and_not_the_beginning_of_what_differs() -> None:
+    pair = compared(asked("rules " * 1000, " Sow."), asked("rules " * 1000, " Reap the corn."))
+
+    assert 6000 < pair.shared < 6100
+    assert pair.ours == len(OPENING) + len(" Sow.")
+    assert 0 < pair.unshared < 100 * (1 - 6000 / pair.prompt)
+    assert compared(asked("rules", " Sow."), asked("other rules", " Sow.")).shared == 0
+
+
+def test_what_is_written_to_the_cache_costs_more_and_what_is_read_a_tenth() -> None:
+    request = asked("rules", "task")
+    written = {"ephemeral_5m_input_tokens": 1000, "ephemeral_1h_input_tokens": 100}
+    request.usage = {"input_tokens": 10, "cache_read_input_tokens": 2000, "cache_creation": written}
+
+    assert cost([request, request]) == pytest.approx(2 * (10 + 1250 + 200 + 200))
+
+
+def test_a_usage_limit_is_reached_after_the_first_answer_and_resets() -> None:
+    limit = Subscription(30)
+    first, second, third = (asked("rules", "task", number) for number in (1, 2, 3))
+
+    assert limit(first).status == 200
+    assert limit(second).status == 429
+    assert limit.resets is not None
+    assert 30 <= limit.resets - second.time < 31
+    third.time = limit.resets
+    assert limit(third).status == 200
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only /proc tells them apart")
+def test_the_cpu_of_a_process_is_told_apart_from_that_of_its_children() -> None:
+    burn = "import time\nwhile time.process_time() < 0.3: pass"
+    program = f"import subprocess, sys; subprocess.run([sys.executable, '-S', '-c', {burn!r}])"
+    process = subprocess.Popen([sys.executable, "-S", "-c", program], stdout=subprocess.PIPE, text=True)
+
+    spent = at_the_end(process)
+
+    assert process.wait() == 0, "it is still there to be waited for"
+    assert spent.children >= 0.25
+    assert spent.own < spent.children
+
+
+@pytest.mark.real
+@pytest.mark.xdist_group("claude")
+@pytest.mark.skipif(
+    not is_there(NEWEST), reason=f"no claude {NEWEST}: run tests/check.py, or set {FOLDER_VARIABLE}"
+)
+def test_the_groups_of_real_workers_measure_what_they_say(tmp_path: Path) -> None:
+    groups = ("prefix", "caching", "storm", "limit", "launches")
+
+    done = subprocess.run(
+        [sys.executable, str(MEASURE), *groups, "--quick", "--json", str(tmp_path / "figures.json")],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    document = json.loads((tmp_path / "figures.json").read_text())
+    found = {
+        name: {figure["what"].partition(", ")[2]: figure for figure in document["groups"][name]}
+        for name in groups
+    }
+    assert found["prefix"]["general, a sentence each: not shared"]["met"], done.stdout
+    assert found["caching"]["4 workers of a type of 22 kB, one answer: our part"]["value"] < 50
+    assert found["storm"]["6 tasks, up to 8: attempts used up"]["value"] == 0
+    assert found["storm"]["6 tasks, up to 8: requests a task"]["value"] >= 1
+    assert found["limit"]["10 tasks, limit of 3 s: attempts used up"]["value"] == 0
+    assert found["limit"]["10 tasks, limit of 3 s: from the reset to the next request"]["value"] >= 0
+    assert found["launches"]["6 workers: CPU of the program"]["value"] > 0
