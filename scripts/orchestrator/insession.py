@@ -262,7 +262,9 @@ def _text(path: Path) -> str:
         size = path.stat().st_size
         if size > handedin.LARGEST:
             most = handedin.LARGEST // 1024**2
-            raise UsageError(f"{path} has {size / 1024**2:.0f} MB; at most {most} MB are taken. Hand in a summary")
+            raise UsageError(
+                f"{path} has {size / 1024**2:.0f} MB; at most {most} MB are taken. Hand in a summary"
+            )
         data = path.read_bytes()
     try:
         text = data.decode("utf-8-sig")

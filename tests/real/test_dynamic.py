@@ -2,84 +2,53 @@
 
 from __future__ import annotations
 
-import json
-import re
-from typing import Any
+from collections import Counter
 
-from api_answers import Answer, text, tool
-from api_requests import Request, Script
-from realclaude import MakeReal
-
-REPORT = {"status": "complete", "summary": "done"}
+import shop
+from realclaude import MakeReal, RealProject
 
 
-def reported(words: str, **more: Any) -> Answer:
-    """The last word of a worker, with a report."""
-    return text(f"{words}\n\n```json\n{json.dumps({**REPORT, **more})}\n```")
+def calls(project: RealProject) -> Counter[str]:
+    """How many planning calls there were of each kind."""
+    return Counter(event["call"] for event in project.events("PlanRevised") if "call" in event)
 
 
-def planned(**answer: Any) -> Answer:
-    """The answer of a planning call."""
-    return tool("StructuredOutput", **answer)
-
-
-def by_task(answers: dict[str, list[Answer]]) -> Script:
-    """Each task's own answers in turn; one that has none is done with the first word."""
-    left = {name: list(own) for name, own in answers.items()}
-
-    def script(request: Request) -> Answer:
-        found = re.search(r"- Task: ([A-Za-z0-9-]+)", request.text)
-        own = left.get(found[1] if found else "", [])
-        return own.pop(0) if own else reported("All of it is done.")
-
-    return script
-
-
-def draft(title: str, worker: str = "general", **more: Any) -> dict[str, Any]:
-    return {"title": title, "description": f"{title}, whole.", "worker": worker, **more}
-
-
-ANALYSIS = {
-    "kind": "open-ended",
-    "known": ["a shop"],
-    "unknown": ["payment"],
-    "strategy": "look first",
-    "tasks": 4,
-}
-SYNTHESIS = {
-    "deliverable": "# The shop\n\nIt is there.",
-    "integration": ["cart uses catalog"],
-    "consistent": True,
-    "conflicts": [],
-    "missing": [],
-    "quality": {"score": 4, "reasons": ["all tasks completed"]},
-}
-
-
-def test_a_plan_grows_by_what_workers_discover_and_ends_in_a_deliverable(real: MakeReal) -> None:
-    project = real(
-        by_task(
-            {
-                "Plan-01": [planned(analysis=ANALYSIS, reason="look first", add=[draft("Find the scope")])],
-                "T-01": [reported("Scope", discoveries=["there must be payment"])],
-                "Plan-02": [
-                    planned(
-                        reason="payment was discovered",
-                        add=[draft("Build the payment", "code-developer", ref="pay", of="T-01")],
-                        finish="nothing else is open",
-                        context="Prices are in cents.",
-                    )
-                ],
-                "Synthesis-01": [planned(**SYNTHESIS)],
-            }
-        )
-    )
-    project.plan(replan="auto", request="Build a shop", limits={"budget_usd": 5})
+def test_the_shop_grows_through_rounds_and_recoveries_to_a_deliverable(real: MakeReal) -> None:
+    project = real(shop.script())
+    project.plan(**shop.PLAN)
 
     done = project.run()
+
     assert done.status == 0, done
-    assert project.statuses() == dict.fromkeys(
-        ("Plan-01", "T-01", "Plan-02", "T-02", "Synthesis-01"), "completed"
-    )
-    payment = next(request for request in project.api.requests if "- Task: T-02" in request.text)
-    assert "Prices are in cents." in payment.text
+    statuses = project.statuses()
+    finished = [name for name in statuses if name.startswith("T-")]
+    assert len(finished) == 15
+    assert set(statuses.values()) == {"completed"}, statuses
+    types = {task["worker"] for task in project.document()["tasks"]}
+    assert types >= {
+        *("code-analyzer", "system-architect", "code-developer", "test-engineer"),
+        *("documentation-writer", "performance-optimizer"),
+    }
+    assert calls(project) == {"analysis": 1, "replanning": 3, "synthesis": 1}
+    assert sum(calls(project).values()) * 3 <= len(finished), "at most one call for three finished tasks"
+    assert project.outcomes("T-05") == ["unverified"] * 3 + ["success"], "reassigned"
+    assert project.outcomes("T-07") == ["unverified"] * 3, "split"
+    for name in shop.CODE:
+        assert (project.folder / shop.built(name)).read_text() == shop.CODE[name]
+    assert project.events("PlanVerified")[-1]["passed"]
+    payment = next(request for request in project.api.requests if shop.task_of(request) == "T-10")
+    assert "Prices are whole cents." in payment.text
+
+
+def test_nothing_is_paid_twice_when_the_finished_shop_is_run_again(real: MakeReal) -> None:
+    project = real(shop.script())
+    project.plan(**shop.PLAN)
+    project.run()
+    asked, cost = len(project.api.requests), project.document()["run"]["cost_usd"]
+
+    again = project.run()
+
+    assert again.status == 0
+    assert "nothing to do" in again.out
+    assert len(project.api.requests) == asked
+    assert project.document()["run"]["cost_usd"] == cost

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from orchestrator.core.plan import Names, Plan, PlanOutline, Task, TaskOutline
+from orchestrator.core.plan import Names, Plan, PlanOutline, Task
 from orchestrator.core.replanning import Origin
 from orchestrator.core.report import Report
 from orchestrator.core.revision import Analysis, By, Revision
@@ -239,31 +239,6 @@ class PlanOutlined(_Event, frozen=True, tag="PlanAccepted"):
     written = None
 
 
-class RevisionOutlined(_Event, frozen=True, tag="PlanRevised"):
-    """`PlanRevised`, likewise."""
-
-    by: str
-    reason: str = ""
-    source: str = ""
-    order: str = ""
-    tasks: tuple[TaskOutline, ...] = ()
-    dropped: dict[str, str] = {}
-    deferred: dict[str, str] = {}
-    asked: dict[str, str] = {}
-    origins: dict[str, Origin] = {}
-    reassigned: Names = ()
-    changes: Names = ()
-    refused: Names = ()
-    near: Names = ()
-    call: str | None = None
-    completed: int = 0
-    considered: Names = ()
-    context = None
-    analysis: Analysis | None = None
-    finish: str = ""
-    workers = ()
-
-
 class StartOutlined(_Event, frozen=True, tag="AttemptStarted"):
     """`AttemptStarted`, likewise."""
 
@@ -309,7 +284,7 @@ _Others = (
     | RunFinished
 )
 Event = PlanAccepted | PlanRevised | AttemptStarted | AttemptFinished | _Others
-Outlined = PlanOutlined | RevisionOutlined | StartOutlined | FinishOutlined | _Others
+Outlined = PlanOutlined | PlanRevised | StartOutlined | FinishOutlined | _Others
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Event).decode

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from orchestrator.core import events
-from orchestrator.core.events import AttemptFinished, Event, PlanOutlined, TaskRetried
+from orchestrator.core.events import AttemptFinished, Event, PlanOutlined, PlanRevised, TaskRetried
 from orchestrator.core.state import RunState
 from orchestrator.edges.workspace import sync_folder, write_all
 from orchestrator.errors import ImpossibleEvent, JournalError, WorkspaceHeld
@@ -148,7 +148,10 @@ def look(path: Path) -> RunState:
     state = RunState()
     with _without_collector():
         for event in read_events(path, events.Outlined):
-            if isinstance(event, TaskRetried) or (isinstance(event, PlanOutlined) and state.plan is not None):
+            changed = isinstance(event, PlanRevised) or (
+                isinstance(event, PlanOutlined) and state.plan is not None
+            )
+            if changed or isinstance(event, TaskRetried):
                 # What holds then depends on all that tasks say, and on their results.
                 return load(path)
             _apply(state, event, path)
