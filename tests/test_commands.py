@@ -386,3 +386,16 @@ def _where(pid: int) -> str:
         return Path(f"/proc/{pid}/wchan").read_text()
     except OSError:
         return "nanosleep"
+
+
+def test_validate_tells_what_is_wrong_with_the_file_of_a_worker_type_that_is_used(project: Project) -> None:
+    workers = project.workspace / "templates" / "workers"
+    workers.mkdir(parents=True)
+    (workers / "reader.md").write_text("---\nname: reader\npermissionMode: everything\n---\nRead.\n")
+    project.plan({"id": "T-01", "description": "Read it", "worker": "reader"})
+
+    done = project.do("validate", "plan.yaml")
+
+    assert done.status == 2
+    assert "reader.md:3" in done.err
+    assert "everything" in done.err

@@ -135,6 +135,20 @@ def test_a_reset_that_only_the_text_names_is_waited_for(stage: Stage) -> None:
     assert stage.happened(AttemptFinished)[0].until == START.replace(hour=11, minute=30)
 
 
+def test_a_reset_in_words_counts_from_when_they_were_written(stage: Stage) -> None:
+    text = "You've hit your 5-hour limit · resets 11:30am (UTC)"
+    made = stage.dispatcher(plan(worker("a")))
+    made.record(AttemptStarted(**made.stamp(), task="a", attempt=1, cli="claude"))
+    made.commit()
+    folder = Path(stage.workspace.attempt("a", 1))
+    folder.mkdir(parents=True)
+    wrote = stream(text=text, is_error=True, api_error_status=429, api_error="usage_limit_reached")
+    (folder / "stdout").write_bytes(wrote)
+    stage.clock.now += 3 * 3600
+    assert stage.dispatcher().run() == 0
+    assert stage.happened(AttemptFinished)[0].until == START.replace(hour=11, minute=30)
+
+
 def test_a_dispatcher_that_comes_back_keeps_the_pause(stage: Stage) -> None:
     reset = START + timedelta(hours=2)
     stage.processes.script = {"a.1": limited(reset.timestamp())}

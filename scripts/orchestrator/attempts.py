@@ -20,8 +20,9 @@ from orchestrator.core import feedback, report, verdict
 from orchestrator.core.governor import Sign
 from orchestrator.core.overlap import covers
 from orchestrator.core.plan import Task, seconds
-from orchestrator.core.redaction import Redactor
+from orchestrator.core.redaction import LONGEST_SHAPE, Redactor
 from orchestrator.core.state import RunState, TaskState
+from orchestrator.core.text import clean
 from orchestrator.core.verdict import Check, Ending, Said
 from orchestrator.edges import artifacts, handedin, results
 from orchestrator.edges.processes import Ended, How
@@ -183,6 +184,10 @@ class Attempts:
             os.unlink(output)
         self._processes.start(key, marker, (shell.SHELL, "-c", command), {}, os.devnull, output, output)
 
+    def check_output(self, path: str) -> str:
+        """The end of what a command printed, without secrets: also without the end of one that would be cut."""
+        return self._redactor.text(results.tail(path, CHECK_OUTPUT + LONGEST_SHAPE))[-CHECK_OUTPUT:]
+
     def stop(self, attempt: Attempt, why: Literal["timeout", "stalled", "interrupted", "cancelled"]) -> None:
         """Begin to stop an attempt and all it started."""
         if attempt.stopped and why != "interrupted":
@@ -301,9 +306,11 @@ class Attempts:
         attempt.cost_usd, attempt.models = own_cost(said, paid)
         attempt.said = replace(
             said,
-            text=self._redactor.text(said.text),
+            text=self._redactor.text(clean(said.text)),
             denials=tuple(map(self._redactor.text, said.denials)),
             structured=self._redactor.text(said.structured),
+            subtype=self._redactor.text(said.subtype),
+            api_error=self._redactor.text(said.api_error),
             tool_calls=said.tool_calls + self._calls_before(attempt),
         )
         attempt.report, _ = report.parse(attempt.said.text)
@@ -311,7 +318,8 @@ class Attempts:
         if task.output_schema is not None and said.structured:
             from orchestrator.edges import schemas
 
-            attempt.schema_problem = schemas.problem(task.output_schema, said.structured)
+            problem = schemas.problem(task.output_schema, said.structured)
+            attempt.schema_problem = self._redactor.text(problem)
 
     def _take_from_session(self, attempt: Attempt) -> None:
         """What a session handed in, as if a worker had said it."""
@@ -344,12 +352,12 @@ class Attempts:
         project = os.path.realpath(self._state.project)
         places = (os.path.realpath(os.path.join(project, path)) for path in said.wrote)
         names = dict.fromkeys(os.path.relpath(place, project) for place in places)
-        return tuple(name for name in names if not covers(task.writes, name))
+        return tuple(self._redactor.text(name) for name in names if not covers(task.writes, name))
 
     def _note_check(self, attempt: Attempt, ended: Ended) -> None:
         command = attempt.task.task.verify[len(attempt.checks)]
         path = f"{attempt.folder}/verify-{len(attempt.checks) + 1}.out"
-        output = self._redactor.text(results.tail(path, CHECK_OUTPUT))
+        output = self.check_output(path)
         attempt.checks.append(Check(command, None if attempt.stopped else ended.exit, output))
         if attempt.stopped in ("interrupted", "cancelled"):
             attempt.ending = Ending(attempt.ending.exit if attempt.ending else None, attempt.stopped)
@@ -407,8 +415,9 @@ def _read(path: str) -> bytes | None:
 
 def _lasted(folder: str) -> float:
     """From the first file of an attempt to the last change of what it wrote; both by the same clock."""
+    began = _changed(f"{folder}/prompt.md")
     written = [_changed(f"{folder}/{name}") for name in ("stdout", "stderr", "status")]
-    return max(0.0, max(written) - _changed(f"{folder}/prompt.md")) if any(written) else 0.0
+    return max(0.0, max(written) - began) if began else 0.0
 
 
 def _changed(path: str) -> float:

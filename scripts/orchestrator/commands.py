@@ -124,15 +124,19 @@ def init(context: click.Context, request: str | None, master: Path | None, new: 
 @click.pass_context
 def validate(context: click.Context, plan: Path | None, schema: bool, as_json: bool) -> int:
     """Check PLAN (default: the workspace's plan.yaml) and report every problem at once."""
+    from orchestrator import runs
     from orchestrator.edges import planfile
     from orchestrator.errors import PlanError
 
     if schema:
         _print_json(planfile.schema())
         return 0
-    path = plan or _workspace(context).plan_file
+    workspace = _workspace(context)
+    path = plan or workspace.plan_file
     try:
         found = planfile.read_plan(path)
+        if any(task.cli != "shell" for task in found.tasks):
+            runs.check_worker_types(workspace, found, Path.cwd())
     except PlanError as error:
         if not as_json:
             raise

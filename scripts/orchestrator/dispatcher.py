@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Protocol
 
 from orchestrator import planchecks
@@ -390,7 +390,7 @@ class Dispatcher:
             session=said.session or task.session,
             artifacts=artifacts.matching(self.state.project, task.task.artifacts),
             denials=tuple(said.denials),
-            until=self._reset(said) if ruling.outcome == "usage limited" else None,
+            until=self._reset(attempt, said) if ruling.outcome == "usage limited" else None,
             ordered=attempt.blameless,
         )
         self.record(event)
@@ -408,10 +408,12 @@ class Dispatcher:
         if attempt.order and not task.mark:
             self.record(TaskCancelled(**self.stamp(), task=task.task.id, order=attempt.order))
 
-    def _reset(self, said: Said) -> datetime | None:
-        """When a usage limit resets: as its event says, else as its text does."""
-        now = datetime.fromtimestamp(self._clock(), UTC).astimezone(self._zone)
-        return said.until or reset_time(said.text, now, named_zone)
+    def _reset(self, attempt: Attempt, said: Said) -> datetime | None:
+        """When a usage limit resets: as its event says, else as its text does, which was right when it was written."""
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        if attempt.lasted is not None and attempt.task.attempt_at is not None:
+            now = attempt.task.attempt_at + timedelta(seconds=attempt.lasted)
+        return said.until or reset_time(said.text, now.astimezone(self._zone), named_zone)
 
     def _seconds(self, attempt: Attempt) -> float:
         return max(0.0, self._clock() - attempt.began) if attempt.lasted is None else attempt.lasted

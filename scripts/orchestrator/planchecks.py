@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orchestrator.attempts import CHECK_OUTPUT, Attempts, ProcessTable
+from orchestrator.attempts import Attempts, ProcessTable
 from orchestrator.core import verdict
+from orchestrator.core.plan import seconds
 from orchestrator.core.state import RunState
 from orchestrator.core.verdict import Check, Ending, Evidence
-from orchestrator.edges import results
 from orchestrator.edges.processes import Ended, How
 from orchestrator.edges.workspace import Workspace
 
-SECONDS = 1800.0
+TIMEOUT = "30m"
 """What one of the commands may take: the default timeout of a task."""
 
 PREFIX = "/plan-"
@@ -49,7 +49,7 @@ class PlanChecks:
         """Take in the end of a command and start the next; after the last one, what they all showed."""
         self.under_way = False
         overdue = self._clock() > self._until
-        output = results.tail(self._output(), CHECK_OUTPUT)
+        output = self._attempts.check_output(self._output())
         self._done.append(Check(self._commands[len(self._done)], None if overdue else ended.exit, output))
         if len(self._done) < len(self._commands):
             self._start_next()
@@ -73,7 +73,7 @@ class PlanChecks:
 
     def _start_next(self) -> None:
         self.under_way, self._stopped = True, False
-        self._until = self._clock() + SECONDS
+        self._until = self._clock() + seconds(TIMEOUT)
         command = self._commands[len(self._done)]
         self._attempts.run_check(self._key(), f"{self._state.run}/plan", command, self._output())
 
@@ -91,5 +91,5 @@ class PlanChecks:
 
 def passed(evidence: Evidence) -> tuple[bool, str]:
     """Whether the checks hold, and why not."""
-    found = verdict.proof(evidence)
+    found = verdict.proof(evidence, TIMEOUT)
     return found is None, found.reason if found else ""

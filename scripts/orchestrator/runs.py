@@ -29,10 +29,10 @@ from orchestrator.core.plan import Plan
 from orchestrator.core.scheduler import Learned, learn
 from orchestrator.core.state import ENDED, RunState
 from orchestrator.core.workers import WorkerType, wants_bypass
-from orchestrator.edges import inbox, journal
+from orchestrator.edges import claudefiles, inbox, journal
 from orchestrator.edges.journal import Journal
 from orchestrator.edges.workspace import Workspace, explained
-from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageError
+from orchestrator.errors import EnvironmentProblem, OrchestratorError, PlanError, UsageError
 
 LONG_SINCE = timedelta(days=1)
 
@@ -117,6 +117,15 @@ def worker_types(workspace: Workspace, plan: Plan, project: Path, trusted: bool)
     names = {task.worker for task in plan.tasks if task.cli != "shell"}
     config = workertypes.config_folder(os.environ)
     return workertypes.load(workspace.templates, project, config, trusted=trusted).find(sorted(names))
+
+
+def check_worker_types(workspace: Workspace, plan: Plan, here: Path) -> None:
+    """Raises PlanError where the file of a worker type that a plan uses is wrong."""
+    project = workspace.project_folder(here)
+    try:
+        worker_types(workspace, plan, project, claudefiles.trusted(project, os.environ))
+    except UsageError as error:
+        raise PlanError(str(error).split("\n")) from error
 
 
 def all_worker_types(workspace: Workspace, project: Path, trusted: bool) -> dict[str, WorkerType]:
