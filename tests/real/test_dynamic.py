@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections import Counter
+from pathlib import Path
 
 import shop
 from realclaude import MakeReal, RealProject
+
+PAGE = Path(__file__).resolve().parent.parent.parent / "dynamic.md"
 
 
 def calls(project: RealProject) -> Counter[str]:
@@ -52,3 +57,31 @@ def test_nothing_is_paid_twice_when_the_finished_shop_is_run_again(real: MakeRea
     assert "nothing to do" in again.out
     assert len(project.api.requests) == asked
     assert project.document()["run"]["cost_usd"] == cost
+
+
+def test_the_document_shows_the_rounds_of_this_run(real: MakeReal) -> None:
+    project = real(shop.script())
+    project.plan(**shop.PLAN)
+    project.run()
+    if os.environ.get("UPDATE_GOLDEN"):
+        PAGE.write_text(with_rounds(PAGE.read_text(encoding="utf-8"), rounds_of(project)), encoding="utf-8")
+
+    assert PAGE.read_text(encoding="utf-8") == with_rounds(
+        PAGE.read_text(encoding="utf-8"), rounds_of(project)
+    )
+
+
+def rounds_of(project: RealProject) -> str:
+    """The rounds of a run as rows of a table."""
+    revised = [event for event in project.events("PlanRevised") if event["by"] == "planner"]
+    lines = [
+        f"| {number} | {event['source']}: {event['reason']} | {'; '.join(event['changes'])} |"
+        for number, event in enumerate(revised, 1)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def with_rounds(text: str, rows: str) -> str:
+    """The document with these rows in its table of rounds."""
+    head, rule, rest = text.partition("| round | asked for by | what changed |\n| --- | --- | --- |\n")
+    return head + rule + rows + rest[re.match(r"(\|.*\n)*", rest).end() :]  # type: ignore[union-attr]
