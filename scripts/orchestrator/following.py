@@ -6,12 +6,14 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
 from orchestrator import progress
+from orchestrator.core.redaction import LONGEST_SHAPE, Redactor
 from orchestrator.core.state import RunState
+from orchestrator.core.text import clean
 from orchestrator.edges import journal, results
 from orchestrator.edges.workspace import Workspace
 from orchestrator.errors import UsageError
@@ -113,7 +115,8 @@ def show_journal(workspace: Workspace, follow: bool, as_json: bool) -> None:
 
 
 def show_task(workspace: Workspace, name: str, follow: bool) -> None:
-    """What the worker of a task wrote in its last attempt, as text for people."""
+    """What the worker of a task wrote in its last attempt, as text for people, without the secrets of the
+    environment of whoever looks. Its files stay as it wrote them."""
     state = journal.load(workspace.journal)
     task = state.by_id.get(name)
     if task is None:
@@ -121,13 +124,13 @@ def show_task(workspace: Workspace, name: str, follow: bool) -> None:
     if not task.number:
         raise UsageError(f"{name} has not been started yet")
     folder = workspace.attempt(name, task.number)
-    say = _transcript if task.task.cli == "claude" else _plain
-    where = {f"{folder}/stdout": say, f"{folder}/stderr": _plain}
-    seen = dict.fromkeys(where, 0)
+    redactor = Redactor(os.environ)
+    first = Transcript if task.task.cli == "claude" else Output
+    outputs = (first(f"{folder}/stdout", redactor), Output(f"{folder}/stderr", redactor))
     while True:
         over = not _runs(workspace, name)
-        for path, show in where.items():
-            seen[path] = _show_from(path, seen[path], show, over)
+        for output in outputs:
+            output.show(over)
         if over or not follow:
             return
         time.sleep(LOOK)
@@ -137,32 +140,53 @@ def _runs(workspace: Workspace, name: str) -> bool:
     return name in journal.load(workspace.journal).running and journal.holder(workspace.lock_file) is not None
 
 
-def _show_from(path: str, start: int, show: Callable[[bytes], str], over: bool) -> int:
-    try:
-        file = open(path, "rb")
-    except FileNotFoundError:
-        return start
-    with file:
-        file.seek(start)
-        while line := file.readline(results.LONGEST_LINE):
-            if not over and not line.endswith(b"\n"):
-                break
-            start += len(line)
-            if text := show(line):
-                click.echo(text)
-    return start
+class Output:
+    """A file that grows, shown as plain text, in lines that have ended: half a secret is found by nobody."""
+
+    def __init__(self, path: str, redactor: Redactor) -> None:
+        self._path, self._redactor = path, redactor
+        self._start = 0
+        self._before = ""
+
+    def show(self, over: bool) -> None:
+        """Print what is new; `over`: nothing more will come."""
+        try:
+            file = open(self._path, "rb")
+        except FileNotFoundError:
+            return
+        with file:
+            file.seek(self._start)
+            while data := b"".join(_lines(file, over)):
+                self._start += len(data)
+                if text := self._told(data):
+                    click.echo(text)
+
+    def _told(self, data: bytes) -> str:
+        text = clean(data.decode("utf-8", "replace"))
+        shown = self._redactor.continued(self._before, text)
+        self._before = (self._before + text)[-LONGEST_SHAPE:]
+        return shown.removesuffix("\n")
 
 
-def _plain(line: bytes) -> str:
-    from orchestrator.core.text import clean
+class Transcript(Output):
+    """A file of stream-json, shown as what the worker said and did."""
 
-    return clean(line.decode("utf-8", "replace").rstrip("\n"))
+    def _told(self, data: bytes) -> str:
+        from orchestrator.clis import claude_output
+
+        told = (self._redactor.text(claude_output.told(line)) for line in data.splitlines())
+        return "\n".join(filter(None, told))
 
 
-def _transcript(line: bytes) -> str:
-    from orchestrator.clis import claude_output
-
-    return claude_output.told(line)
+def _lines(file: BinaryIO, over: bool) -> Iterator[bytes]:
+    """Lines that have ended, together about a PIECE; one that has not only if it is too long or the last."""
+    size = 0
+    while size < results.PIECE and (line := file.readline(results.LONGEST_LINE)):
+        if not (over or line.endswith(b"\n") or len(line) == results.LONGEST_LINE):
+            file.seek(-len(line), os.SEEK_CUR)
+            return
+        size += len(line)
+        yield line
 
 
 def unknown_task(state: RunState, name: str) -> str:

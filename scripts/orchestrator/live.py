@@ -15,18 +15,19 @@ from rich.text import Text
 
 from orchestrator.clis import claude_output
 from orchestrator.core.plan import seconds
+from orchestrator.core.redaction import Redactor
 from orchestrator.core.scheduler import DEFAULT_SECONDS
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.tables import labelled
-from orchestrator.core.text import duration, one_line
+from orchestrator.core.text import clean, duration, one_line
 from orchestrator.edges.workspace import Workspace
 from orchestrator.progress import summary
 
 INTERVAL = 0.5
 """Seconds between two drawings."""
 
-TAIL = 4096
-"""Bytes of a worker's output that are looked at for its last line."""
+TAIL = 1 << 16
+"""Bytes of a worker's output that are looked at for its last line: more than a secret of several lines has."""
 
 RECENT = 5
 """Ended tasks that stay on the table."""
@@ -43,6 +44,7 @@ class Live:
         self._live = RichLive(
             console=self._console, auto_refresh=False, transient=True, redirect_stdout=False
         )
+        self._redactor = Redactor(os.environ)
         self._next = 0.0
         self._recent: deque[str] = deque(maxlen=RECENT)
         self._running: set[str] = set()
@@ -100,19 +102,27 @@ class Live:
 
     def _activity(self, task: TaskState) -> str:
         folder = self._workspace.attempt(task.task.id, task.number)
-        last = _last_line(f"{folder}/stdout") or _last_line(f"{folder}/stderr")
-        told = claude_output.told(last) if task.task.cli == "claude" else last.decode("utf-8", "replace")
-        return one_line(told)
+        if task.task.cli == "claude" and (last := _last_line(_tail(f"{folder}/stdout"))):
+            return one_line(self._redactor.text(claude_output.told(last.encode())))
+        tails = (self._redactor.text(clean(_tail(f"{folder}/{name}"))) for name in ("stdout", "stderr"))
+        return one_line(next(filter(None, map(_last_line, tails)), ""))
 
 
-def _last_line(path: str) -> bytes:
+def _tail(path: str) -> str:
+    """The end of a file in whole lines: of a secret that is cut nothing would tell what it is."""
     try:
         with open(path, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
-            lines = file.read().split(b"\n")
+            start = max(0, os.fstat(file.fileno()).st_size - TAIL)
+            file.seek(start)
+            text = file.read(TAIL).decode("utf-8", "replace").replace("\r", "\n")
     except OSError:
-        return b""
-    return next((line for line in reversed(lines) if line.strip()), b"")
+        return ""
+    whole = text[: text.rfind("\n") + 1]
+    return whole.partition("\n")[2] if start else whole
+
+
+def _last_line(text: str) -> str:
+    return next((line for line in reversed(text.split("\n")) if line.strip()), "")
 
 
 def estimate(state: RunState, now: float) -> str:

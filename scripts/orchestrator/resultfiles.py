@@ -12,7 +12,7 @@ from orchestrator.core.events import AttemptFinished
 from orchestrator.core.redaction import Redactor
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.tables import agent_name
-from orchestrator.core.text import one_line
+from orchestrator.core.text import clean, one_line
 from orchestrator.core.verdict import Said
 from orchestrator.edges import journal, results
 from orchestrator.edges.views import Views
@@ -54,7 +54,7 @@ class ResultFiles:
             note = "" if event.whole else "\n\n(the rest was removed by hand)\n"
             self.write(event, lambda: [event.summary + note])
         elif task.task.cli == "claude":
-            text = self._redactor.text(claude_output.read(results.lines(f"{folder}/stdout")).text)
+            text = self._redactor.text(clean(claude_output.read(results.lines(f"{folder}/stdout")).text))
             self.write(event, lambda: [text])
         else:
             self.write(event, self._output(f"{folder}/stdout"))

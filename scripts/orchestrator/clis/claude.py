@@ -41,8 +41,12 @@ SESSION_VARIABLES = (
     "CLAUDE_CODE_MESSAGING_TOKEN",
     "CLAUDE_CODE_SESSION_ATTENDED",
     "CLAUDE_CODE_SESSION_ID",
+    "CLAUDE_CODE_SSE_PORT",
     "CLAUDE_EFFORT",
     "CLAUDE_PID",
+    "CLAUDE_PLUGIN_ROOT",
+    "CLAUDE_PROJECT_DIR",
+    "CLAUDE_SESSION_ID",
 )
 """Variables of a surrounding Claude Code session, which must not reach a worker; the login stays."""
 

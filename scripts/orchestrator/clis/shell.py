@@ -11,7 +11,7 @@ SHELL = "/bin/sh"
 
 # The task's text is read from a file, in a shell of its own: `exit`, `exec`, traps and syntax errors end that
 # one, and the outer shell still writes the status, as its last act.
-WRAPPER = '( set --; . "$0" ); s=$?; echo $s > "$1"; exit $s'
+WRAPPER = '( set --; . "$0" ); s=$?; umask 077; echo $s > "$1"; exit $s'
 
 
 def command(script: str, status: str) -> tuple[str, ...]:

@@ -196,15 +196,17 @@ def _words(task: Task) -> Iterator[Found]:
     words += [("tools", tool, at) for at, tool in enumerate(task.tools or ())]
     words += [("allow", rule, at) for at, rule in enumerate(task.allow)]
     for field, word, at in words:
-        message = ""
-        if not word.strip():
-            message = "is empty"
-        elif word.lstrip().startswith("-"):
-            message = f"{shown(word)} begins with `-` and would be taken for an option"
-        elif _CONTROL.search(word):
-            message = "has a line break or control character"
-        if message:
+        if message := wrong_word(word):
             yield (field, message) if at is None else (field, message, at)
+
+
+def wrong_word(word: str) -> str:
+    """What is wrong with a model, tool or rule as a word of a command line; empty where nothing is."""
+    if not word.strip():
+        return "is empty"
+    if word.lstrip().startswith("-"):
+        return f"{shown(word)} begins with `-` and would be taken for an option"
+    return "has a line break or control character" if _CONTROL.search(word) else ""
 
 
 def _schema(schema: dict[str, Any]) -> Iterator[Found]:

@@ -117,6 +117,12 @@ class Redactor:
                 held, size = [text[end:]], size - end
         yield self.text("".join(held))
 
+    def continued(self, before: str, text: str) -> str:
+        """`text` redacted, where `before` is the end of what was shown before it: a secret can go on from there."""
+        _, end = self._redacted(before + text, len(before))
+        rest = self.text(text[end - len(before) :])
+        return f"[redacted]{rest}" if end > len(before) else rest
+
     def _redacted(self, text: str, limit: int) -> tuple[str, int]:
         """The beginning of `text`, redacted, and its end: `limit`, or that of a secret across it."""
         # Looking for a mark takes a hundredth of the time of a pattern, and most texts have none.

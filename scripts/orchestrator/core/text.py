@@ -13,7 +13,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x0
 # As many as follow each other: a file of nothing else is cleaned as fast as one of words.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
 # The program is written in JavaScript, where U+FEFF is white space too.
-_EXPANDED = re.compile(r"\A[\s\ufeff]*/(?=\S)|(?<![^\s\ufeff])@(?=\S)")
+_EXPANDED = re.compile(r"\A[\s\ufeff]*/(?=\S)|(?<![^\s\ufeff])@(?=[^\s\u2060])")
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#&])")
 
 

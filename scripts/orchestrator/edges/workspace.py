@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -32,6 +31,7 @@ class Workspace:
         self.final_output = root / "final_output.md"
         self.inbox = root / "inbox"
         self.archive = root / "archive"
+        self.rollback_note = root / "rollback.json"
         self.templates = root / "templates"
         # Text for what is named at every launch: joining paths part by part is slow.
         self._root = str(root)
@@ -90,6 +90,10 @@ class Workspace:
         """Whether any attempt was ever made here since the last archiving."""
         return os.path.isdir(self._attempts) and any(entry.is_dir() for entry in os.scandir(self._attempts))
 
+    def attempt_names(self) -> list[str]:
+        """The names of all that lies where attempts have their folders."""
+        return os.listdir(self._attempts) if os.path.isdir(self._attempts) else []
+
     def set_aside(self, attempt: str) -> None:
         """Give the folder of an attempt that is not this plan's another name."""
         number = next(number for number in count(1) if not os.path.exists(f"{attempt}.old-{number}"))
@@ -112,7 +116,8 @@ class Workspace:
         target = self.archive / (run or "unstarted")
         while target.exists():
             target = target.with_name(target.name + "-again")
-        target.mkdir(mode=0o700, parents=True)
+        self.archive.mkdir(mode=0o700, exist_ok=True)
+        target.mkdir(mode=0o700)
         moved = (
             "agent_tasks",
             "results",
@@ -125,7 +130,7 @@ class Workspace:
             if (self.root / name).exists():
                 os.replace(self.root / name, target / name)
         if self.plan_file.exists():
-            shutil.copy2(self.plan_file, target / self.plan_file.name)
+            write_whole_bytes(str(target / self.plan_file.name), self.plan_file.read_bytes())
         if self.journal.exists():
             # Last: with the journal goes the run, and until then it can still be resumed.
             os.replace(self.journal, target / self.journal.name)
@@ -172,7 +177,9 @@ def show_same(path: str, shown: str) -> None:
     try:
         os.link(path, aside)
     except OSError:
-        shutil.copyfile(path, aside)
+        with open(path, "rb") as file:
+            write_whole_bytes(shown, file.read())
+        return
     os.replace(aside, shown)
 
 
