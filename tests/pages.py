@@ -9,6 +9,7 @@ from typing import NamedTuple
 import click
 from jinja2 import Environment, meta
 
+from orchestrator.clis import claude
 from orchestrator.commands import orchestrate
 from orchestrator.edges.templates import templates_folder
 
@@ -100,20 +101,23 @@ def with_block(text: str, heading: str, language: str, body: str) -> str:
     new = f"{fence}{language}\n{body}{fence}"
     start, end = _span(text, heading)
     part = text[start:end]
-    changed = FENCE.sub(lambda _: new, part, count=1) if FENCE.search(part) else f"{part.rstrip()}\n\n{new}\n\n"
+    changed = FENCE.sub(lambda _: new, part, count=1) if FENCE.search(part) else f"{part.rstrip()}\n{new}\n\n"
     return text[:start] + changed + text[end:]
 
 
 def with_helps(text: str) -> str:
-    """cli-integration.md with the help of every command there is, in their order."""
+    """cli-integration.md with a part for every command there is, in the order of their names; prose in it stays."""
     start, end = _span(text, "## Commands")
+    introduction = re.split(r"^### ", text[start:end], maxsplit=1, flags=re.M)[0].rstrip()
+    parts = [f"{introduction}\n\n"]
     for name in sorted(orchestrate.commands):
         heading = f"### `orchestrate {name}`"
-        if heading not in text:
-            start, end = _span(text, "## Commands")
-            text = f"{text[:end].rstrip()}\n\n{heading}\n\n{text[end:]}"
-        text = with_block(text, heading, "text", help_of(name))
-    return text
+        try:
+            body = section(text, heading)
+        except KeyError:
+            body = "\n"
+        parts.append(with_block(f"{heading}\n{body}", heading, "text", help_of(name)))
+    return text[:start] + "".join(parts) + text[end:]
 
 
 def with_samples(text: str, samples: dict[str, str]) -> str:
@@ -127,3 +131,11 @@ def with_samples(text: str, samples: dict[str, str]) -> str:
         text = text[:start] + part + text[end:]
         text = with_block(text, heading, "markdown" if ".md." in template else "text", sample)
     return text
+
+
+def with_lists(text: str) -> str:
+    """cli-integration.md with the variables that workers do not get, and what is denied to all of them."""
+    variables = "".join(f"{name}\n" for name in claude.SESSION_VARIABLES)
+    denied = "".join(f"{rule}\n" for rule in claude.DENIED)
+    text = with_block(text, "## Environment variables", "text", variables)
+    return with_block(text, "## Permissions", "text", denied)

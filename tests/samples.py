@@ -114,6 +114,7 @@ def _calls(workspace: Workspace) -> dict[str, str]:
     }
     results_of = {"T-01": FOUND.path}
     return {
-        name: views.planning(call, planningbrief.variables(story.state, call, types, ("T-01",), results_of)) + "\n"
+        name: views.planning(call, planningbrief.variables(story.state, call, types, ("T-01",), results_of))
+        + "\n"
         for name, call in calls.items()
     }
