@@ -181,6 +181,18 @@ def denied(worker: Worker) -> None:
     worker.result("I was not allowed to", permission_denials=[{"tool_name": "Bash", "tool_input": {}}])
 
 
+def joined(worker: Worker) -> None:
+    """Joins results, as the form of a synthesis wants it; or does what the environment says instead."""
+    if other := os.environ.get("STANDIN_JOINS"):
+        WORDS[other](worker)
+        return
+    quality = {"score": 4, "reasons": ["both were read"]}
+    whole = {"deliverable": "# All of it\n\nOne and two.", "integration": ["one meets two"], "quality": quality}
+    worker.begin()
+    worker.result("", structured_output={**whole, "consistent": True, "conflicts": [], "missing": ["three"]})
+    worker.note("end")
+
+
 def killed(worker: Worker) -> None:
     """Dies of SIGKILL in the middle of its first attempt."""
     if worker.attempt == 1:
@@ -191,7 +203,7 @@ def killed(worker: Worker) -> None:
 WORDS = {
     word.__name__.replace("_", "-"): word
     for word in (
-        again, answer, children, denied, echo, failed, garbage, hang, hang_once, killed, limited, logged_out,
+        again, answer, children, denied, echo, failed, garbage, hang, hang_once, joined, killed, limited, logged_out,
         nothing, polite, slow, stubborn,
     )
 }  # fmt: skip

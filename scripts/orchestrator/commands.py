@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator import __version__, sessioncommands
+from orchestrator import __version__, aggregating, plancommands, sessioncommands
 from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageError
 
 if TYPE_CHECKING:
@@ -285,12 +285,15 @@ def stop(context: click.Context, after_running: bool) -> int:
 def retry(context: click.Context, tasks: tuple[str, ...], failed: bool, rules: tuple[str, ...]) -> int:
     """Give TASKS, and what depends on them, fresh attempts, from any terminal."""
     from orchestrator import running
+    from orchestrator.core.checks import wrong_word
     from orchestrator.edges.inbox import Order
 
     if bool(tasks) == failed:
         raise UsageError("name the tasks to retry, or say --failed")
     if rules and len(tasks) != 1:
         raise UsageError("--allow is for one task: name it")
+    if wrong := next(filter(None, map(wrong_word, rules)), ""):
+        raise UsageError(f"--allow: {wrong}")
     workspace = _workspace(context)
     names = running.retriable(workspace, tasks, failed)
     if not names:
@@ -329,18 +332,6 @@ def cancel(context: click.Context, tasks: tuple[str, ...]) -> int:
 
 
 @orchestrate.command()
-@click.option("--to", type=click.Path(path_type=Path), help="Write to this file instead of final_output.md.")
-@click.pass_context
-def aggregate(context: click.Context, to: Path | None) -> int:
-    """Put the results together in final_output.md."""
-    from orchestrator import running
-
-    path = running.aggregate(_workspace(context), to)
-    click.echo(str(to or path))
-    return 0
-
-
-@orchestrate.command()
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--cli",
@@ -376,7 +367,7 @@ def doctor(context: click.Context, program: str | None, as_json: bool) -> int:
     return 0 if all(finding.good for finding in findings) else 5
 
 
-for _command in sessioncommands.COMMANDS:
+for _command in (aggregating.aggregate, *plancommands.COMMANDS, *sessioncommands.COMMANDS):
     orchestrate.add_command(_command)
 
 

@@ -277,7 +277,8 @@ class Dispatcher:
         if self._plan_checks.under_way:
             return
         assert self._scheduler is not None
-        if self.conductor is not None and self._scheduler.plan.replan != "off":
+        plans = self._scheduler.plan.replan != "off" or self.state.replanning.open_call
+        if self.conductor is not None and plans:
             self.conductor().turn(may_call=not self._closing and not self._scheduler.shut)
         if self._closing and self.state.launched and not self._attempts.running:
             # Work whose checks were interrupted: how it ended is for the next run to find out.

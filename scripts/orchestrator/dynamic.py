@@ -66,6 +66,10 @@ class Planner:
         if may_call and (due := rounds.wanted(self._state, now)):
             self._begin(due.call, due.considered)
 
+    def join(self) -> None:
+        """Begin a synthesis of what there is, wherever the rounds stand."""
+        self._begin("synthesis", tuple(self._state.replanning.news))
+
     def obey(self, order: Order) -> None:
         """Take in what a person says about the plan: a revision of their own, or yes or no to one that waits."""
         proposed = self._state.replanning.proposed
@@ -90,10 +94,9 @@ class Planner:
         revision, problems = read(calls.as_revision(tree))
         refused = (*unread, *(f"{where(problem.path)} {problem.message}" for problem in problems))
         if call == "synthesis":
-            may_add = len(self._state.replanning.syntheses) <= rounds.MOST_SYNTHESES_THAT_ADD
-            revision = Revision(
-                reason="what the synthesis found missing", add=revision.add if may_add else ()
-            )
+            made = len(self._state.replanning.syntheses) - 1
+            add = revision.add if rounds.synthesis_may_add(self._state, made) else ()
+            revision = Revision(reason=FOUND_MISSING if add else NOTHING_MISSING, add=add)
         facts = {"source": name, "considered": considered}
         self._take(revision, "planner", refused, first=call == "analysis", **facts)
 

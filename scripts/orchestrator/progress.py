@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.core import events
+from orchestrator.core import events, growth
 from orchestrator.core.consequences import next_step
 from orchestrator.core.events import (
     AttemptFinished,
@@ -33,8 +33,9 @@ from orchestrator.core.events import (
     TaskSkipped,
 )
 from orchestrator.core.history import told
+from orchestrator.core.replanning import is_planning
 from orchestrator.core.state import STATUSES, RunState, TaskState
-from orchestrator.core.tables import agent_name, labelled
+from orchestrator.core.tables import agent_name, counted, labelled
 from orchestrator.core.text import duration, one_line
 from orchestrator.edges.workspace import Workspace
 
@@ -43,6 +44,9 @@ STOPPED = (4, 5)
 
 LONGEST_QUESTION = 1000
 """Characters of what a task asks of a person: some questions, and the line to type."""
+
+MOST_CHANGES = 5
+"""Changes of one revision that are told as they are accepted."""
 
 LONGEST_END = 20
 """Lines that `run` may end with: what a person, or a session that pays by the word, reads at once."""
@@ -96,6 +100,8 @@ def line_of(event: Event, state: RunState) -> str:
             return f"{name} gets fresh attempts"
         case TaskAnswered(task=name):
             return f"{name} was answered"
+        case PlanRevised() if event.by != "program":
+            return _revised(event)
         case PlanRevised() | RevisionProposed() | RevisionRejected() | RunRolledBack():
             return one_line(told(event), 300)
         case LaunchesPaused(reason=reason, until=until):
@@ -111,6 +117,20 @@ def line_of(event: Event, state: RunState) -> str:
         case RunFinished(exit=status, reason=reason):
             return f"run ended with {status}: {one_line(reason)}"
     return ""
+
+
+def _revised(event: PlanRevised) -> str:
+    """A line for the revision, and one for each of its first changes; all of them are in the master plan."""
+    count = growth.counted(len(event.changes), "change")
+    why = f": {one_line(event.reason)}" if event.reason else ""
+    shown = [f"plan revised by the {event.by}, {count if event.changes else 'no change of a task'}{why}"]
+    shown += [f"    {one_line(change)}" for change in event.changes[:MOST_CHANGES]]
+    if len(event.changes) > MOST_CHANGES:
+        shown.append(f"    … and {len(event.changes) - MOST_CHANGES} more")
+    if event.refused:
+        more = f" (and {len(event.refused) - 1} more)" if len(event.refused) > 1 else ""
+        shown.append(f"    refused: {one_line(event.refused[0])}{more}")
+    return "\n".join(shown)
 
 
 def _until(moment: datetime | None) -> str:
@@ -157,11 +177,12 @@ def ending(state: RunState, workspace: Workspace) -> list[str]:
     """How a run ended, in at most LONGEST_END lines: failures first, with reason, file and next command."""
     lines: list[str] = []
     troubled = [task for task in state.tasks if task.mark in ("failed", "blocked")]
-    for task in troubled[:8]:
+    most = 5 if growth.is_dynamic(state) else 8
+    for task in troubled[:most]:
         lines.append(f"{task.task.id} {task.mark}: {one_line(task.reason, 160) or task.outcome}")
         lines.append(f"    {_shown(workspace.result(task.agent))}")
-    if len(troubled) > 8:
-        lines.append(f"… and {len(troubled) - 8} more")
+    if len(troubled) > most:
+        lines.append(f"… and {len(troubled) - most} more")
     if troubled:
         lines.append(
             f"again: {ours(f'retry {troubled[0].task.id}')}   (or: retry --failed), then: {ours('run')}"
@@ -170,9 +191,28 @@ def ending(state: RunState, workspace: Workspace) -> list[str]:
         lines.append(f"waiting for a session; its tasks: {ours('next')}")
     if state.finished and state.finished.exit in STOPPED:
         lines.append(f"stopped: {one_line(_why_stopped(state))}; when that is settled: {ours('run')}")
+    lines += _about_plan(state)
     lines.append(summary(state))
     lines.append(f"results: {_shown(workspace.final_output)}")
     return lines[:LONGEST_END]
+
+
+def _about_plan(state: RunState) -> list[str]:
+    """How a plan has grown, what was put off, and what waits for a yes or no; nothing for one that does not grow."""
+    lines = list(growth.lines(state))
+    if deferred := state.replanning.deferred:
+        name = next(iter(deferred))
+        lines.append(
+            f"deferred: {growth.listed(list(deferred))}; one of them all the same: {ours(f'retry {name}')}"
+        )
+    if proposed := state.replanning.proposed:
+        lines.append(
+            f"a revision by the {proposed.by} waits: {one_line(proposed.revision.reason) or 'no reason given'}"
+        )
+        lines.append(
+            f"    take it: {ours('approve')}   or not: {ours('reject')}   (what it asks for: master_plan.md)"
+        )
+    return lines
 
 
 def _why_stopped(state: RunState) -> str:
@@ -187,12 +227,15 @@ def _shown(path: Any) -> str:
 
 def summary(state: RunState) -> str:
     """Counts, time and money, in a line."""
-    counts = ", ".join(f"{count} {status}" for status, count in state.counts().items() if count)
+    tasks = growth.workers(state)
+    counts = ", ".join(f"{count} {status}" for status, count in counted(tasks).items() if count)
+    calls = len(state.tasks) - len(tasks)
+    planning = f", {growth.counted(calls, 'planning call')}" if calls else ""
     cost = f", ${state.cost_usd:.2f} (the CLI's own estimate{_over(state)})" if state.cost_usd else ""
     took = ""
     if state.finished and state.resumed:
         took = f" in {duration((state.finished.time - state.resumed).total_seconds())}"
-    return f"{len(state.tasks)} tasks: {counts or 'none'}{took}{cost}"
+    return f"{len(tasks)} tasks: {counts or 'none'}{planning}{took}{cost}"
 
 
 def _over(state: RunState) -> str:
@@ -209,7 +252,7 @@ def document(state: RunState, pid: int | None, now: datetime) -> Iterator[str]:
     yield f'{{"format": 1, "run": {head}, "tasks": ['
     last = len(state.tasks) - 1
     for i, task in enumerate(state.tasks):
-        yield msgspec.json.encode(_task(task)).decode() + ("," if i < last else "")
+        yield msgspec.json.encode(_task(task, state)).decode() + ("," if i < last else "")
     yield "]}"
 
 
@@ -228,6 +271,7 @@ def _run(state: RunState, pid: int | None, now: datetime) -> dict[str, Any]:
         "dispatcher": pid,
         "project": state.project or None,
         "counts": state.counts(),
+        "growth": growth.document(state),
     }
 
 
@@ -258,7 +302,8 @@ def holding(state: RunState, pid: int | None, now: datetime) -> dict[str, Any] |
     return {"reason": f"{first.task.id} waits after {first.outcome}", "until": until}
 
 
-def _task(task: TaskState) -> dict[str, Any]:
+def _task(task: TaskState, state: RunState) -> dict[str, Any]:
+    origin = state.replanning.origin_of(task.task.id)
     return {
         "id": task.task.id,
         "agent": agent_name(task.agent),
@@ -271,6 +316,9 @@ def _task(task: TaskState) -> dict[str, Any]:
         "cost_usd": round(task.cost_usd, 6),
         "started": task.started,
         "ended": task.ended if not task.running else None,
+        "planning": is_planning(task.task),
+        "depth": origin.depth,
+        "of": origin.of or None,
         "result": f"results/agent-{task.agent:02d}-result.md" if task.mark and task.outcome else None,
     }
 
@@ -287,6 +335,7 @@ def status_lines(
     lines = [head, summary(state)]
     if held := holding(state, pid, now):
         lines.append(f"holding: {one_line(held['reason'])}{_until(held['until'])}")
+    lines += _about_plan(state)
     shown = state.tasks
     if len(shown) > most:
         order = {status: i for i, status in enumerate(_FIRST)}

@@ -19,6 +19,7 @@ from orchestrator.clis import claude, shell
 from orchestrator.clis.claude_features import Program
 from orchestrator.core.history import History
 from orchestrator.core.plan import Plan, Task
+from orchestrator.core.replanning import is_planning
 from orchestrator.core.sameness import changes_work
 from orchestrator.core.state import ENDED, RunState
 from orchestrator.core.workers import WorkerType
@@ -35,6 +36,7 @@ __all__ = [
     "aggregate",
     "answerable",
     "cancellable",
+    "carry_out",
     "detached",
     "dry_run",
     "order",
@@ -109,7 +111,7 @@ def _run_held(
         os.chdir(project)
         run.begin(Path.cwd())
         run.accept(plan, tuple(workers.values()), written)
-        run.dispatcher.conductor = lambda: _planner(run, project)
+        run.dispatcher.conductor = lambda: planner_of(run, project)
         if asked.options.retry_failed:
             run.retry_failed()
         run.views.rehearse(state)
@@ -132,6 +134,10 @@ def _with_revisions(state: RunState, given: Plan | None, workspace: Workspace) -
     if known == state.written or known.tasks == given.tasks:
         return given, None
     assert state.written is not None
+    own = tuple(task for task in known.tasks if is_planning(task))
+    if known.tasks[: -len(own) or None] == state.written.tasks:
+        # Nothing but calls of ours was added: the file may change as if they were not there.
+        return replace(given, tasks=(*given.tasks, *own)), given
     if given.tasks != state.written.tasks or given.request != state.written.request:
         raise UsageError(
             f"{workspace.plan_file} has other tasks than when run {state.run} began, and its plan was revised since; "
@@ -140,7 +146,7 @@ def _with_revisions(state: RunState, given: Plan | None, workspace: Workspace) -
     return replace(given, tasks=known.tasks), given
 
 
-def _planner(run: Run, project: Path) -> Any:
+def planner_of(run: Run, project: Path) -> Any:
     """What changes the plan of a run while it goes on; made when it is first needed."""
     from orchestrator.dynamic import Planner
 
@@ -425,7 +431,7 @@ def order(workspace: Workspace, orders: Sequence[Order], patience: float) -> int
         files = [inbox.hand_in(workspace.inbox, wanted) for wanted in orders]
         until = time.monotonic() + patience
         while any(file.exists() for file in files):
-            if _carry_out(workspace):
+            if carry_out(workspace):
                 click.echo(f"done; go on with: {progress.ours('run')}")
                 return 0
             if time.monotonic() > until:
@@ -436,12 +442,14 @@ def order(workspace: Workspace, orders: Sequence[Order], patience: float) -> int
     return 0
 
 
-def _carry_out(workspace: Workspace) -> bool:
-    """Take the inbox in, if no dispatcher lives."""
+def carry_out(workspace: Workspace) -> bool:
+    """Take the inbox in, if no dispatcher lives; whether none did."""
     try:
         with runs.held(workspace):
             state, history = runs.load(workspace)
             run = Run(workspace, state, history, Options())
+            project = runs.project_of(workspace, state, Path.cwd())
+            run.dispatcher.conductor = lambda: planner_of(run, project)
             try:
                 stop = any(order.order == "stop" for order in inbox.orders(workspace.inbox))
                 run.dispatcher.steer()

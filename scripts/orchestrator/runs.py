@@ -29,7 +29,7 @@ from orchestrator.core.plan import Plan
 from orchestrator.core.scheduler import Learned, learn
 from orchestrator.core.state import ENDED, RunState
 from orchestrator.core.workers import WorkerType, wants_bypass
-from orchestrator.edges import claudefiles, inbox, journal
+from orchestrator.edges import claudefiles, inbox, journal, takenback
 from orchestrator.edges.journal import Journal
 from orchestrator.edges.workspace import Workspace, explained
 from orchestrator.errors import EnvironmentProblem, OrchestratorError, PlanError, UsageError
@@ -75,6 +75,7 @@ def held(workspace: Workspace) -> Iterator[int]:
         workspace.create()
         descriptor = journal.hold(workspace.lock_file)
     try:
+        takenback.finish(workspace)
         yield descriptor
     finally:
         os.close(descriptor)

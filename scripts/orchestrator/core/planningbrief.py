@@ -71,7 +71,7 @@ def variables(
         "refused": [_line(text, 300) for text in growth.refused][:20],
         "near": [_line(text, 300) for text in growth.near][:20],
         "results": [_result(task, results) for task in done[-RESULTS_SHOWN:]],
-        "may_add": len(growth.syntheses) < rounds.MOST_SYNTHESES_THAT_ADD,
+        "may_add": rounds.synthesis_may_add(state, len(growth.syntheses)),
     }
 
 

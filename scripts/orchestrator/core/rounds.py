@@ -60,6 +60,12 @@ def wanted(state: RunState, now: datetime) -> Wanted | None:
     return None
 
 
+def synthesis_may_add(state: RunState, made: int) -> bool:
+    """Whether a synthesis may open another round, where `made` others came before it."""
+    replans = state.plan is not None and state.plan.replan != "off"
+    return replans and made < MOST_SYNTHESES_THAT_ADD
+
+
 def planning_is_over(state: RunState) -> str:
     """Why the plan is not looked at again, but for a task that fails; empty while it may be."""
     return bound_reached(state) or state.replanning.finish or _diminishing(state)

@@ -7,9 +7,12 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from orchestrator.core import tables
 from orchestrator.core.excerpts import item
 from orchestrator.core.graph import batches
+from orchestrator.core.growth import counted
 from orchestrator.core.history import why
+from orchestrator.core.replanning import is_planning
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.text import clean, duration, fenced
 
@@ -25,14 +28,14 @@ _STROKES = {"completed": "█", "running": "▒", "failed": "x", "blocked": "?"}
 
 
 class Totals(Struct, frozen=True):
-    """The figures of a run; times in seconds, as measured."""
+    """The figures of a run; times in seconds, as measured. Planning calls are no tasks here, but they are work."""
 
     counts: dict[str, int]
     total: int
     duration: float
     """From the start of the run to its end; the time between two dispatchers included."""
     work: float
-    """The sum over all attempts."""
+    """The sum over all attempts, planning calls and tasks that were taken out of the plan included."""
     places: int
     """The parallelism asked for, else of the plan, or more where more tasks were at work at once."""
     cost_usd: float
@@ -52,13 +55,14 @@ class Totals(Struct, frozen=True):
 def totals(state: RunState, now: datetime) -> Totals:
     """The figures of the run as they are at `now`."""
     assert state.plan is not None
+    tasks = [task for task in state.tasks if not is_planning(task.task)]
     end = state.finished.time if state.finished else now
     running = sum(_seconds(task.attempt_at, now) for task in state.running.values())
     return Totals(
-        counts=state.counts(),
-        total=len(state.tasks),
+        counts=tables.counted(tasks),
+        total=len(tasks),
         duration=_seconds(state.started, end),
-        work=sum(task.work for task in state.tasks) + running,
+        work=sum(task.work for task in (*state.tasks, *state.retired.values())) + running,
         places=max(state.parallelism or state.plan.limits.parallelism, _most_at_once(state.tasks, now)),
         cost_usd=state.cost_usd,
     )
@@ -123,7 +127,8 @@ def _bar(span: tuple[float, float], first: float, length: float, status: str) ->
 
 def sinks(state: RunState) -> list[TaskState]:
     """The tasks that nothing depends on, in dependency order: what the run was for."""
-    return [task for task in in_order(state) if not task.needed_by and not task.after_of]
+    found = (task for task in in_order(state) if not task.needed_by and not task.after_of)
+    return [task for task in found if not is_planning(task.task)]
 
 
 def in_order(state: RunState) -> list[TaskState]:
@@ -139,13 +144,14 @@ def recommendations(state: RunState) -> list[str]:
         line
         for status in ("failed", "blocked", "cancelled", "completed")
         for task in state.tasks
-        if task.mark == status and (line := _advice(task))
+        if task.mark == status and (line := advice(task))
     ]
     more = [f"{len(found) - RETRIES} more: `orchestrate status` lists them."] if len(found) > RETRIES else []
     return found[:RETRIES] + more + _about_run(state)
 
 
-def _advice(task: TaskState) -> str:
+def advice(task: TaskState) -> str:
+    """What to do about a task, as the text of a list item; empty where nothing is to be done."""
     name, reason = task.task.id, item(task.reason)
     retry = f"`orchestrate retry {name}` gives it, and what it held up, fresh attempts."
     if task.mark == "failed":
@@ -167,7 +173,7 @@ def _after(reason: str) -> str:
 
 
 def _about_run(state: RunState) -> list[str]:
-    found = []
+    found = _about_plan(state)
     if state.verified and not state.verified.passed:
         found.append(f"The checks of the whole plan did not pass: {item(state.verified.reason)}")
     if state.halted:
@@ -177,4 +183,18 @@ def _about_run(state: RunState) -> list[str]:
         found.append(
             f"{left} {'task has' if left == 1 else 'tasks have'} not run. To go on: `orchestrate run`."
         )
+    return found
+
+
+def _about_plan(state: RunState) -> list[str]:
+    growth = state.replanning
+    found = []
+    if growth.proposed is not None:
+        found.append(
+            f"A revision of the plan waits for a person ({item(growth.proposed.revision.reason)}): `orchestrate "
+            "approve` takes it, `orchestrate reject` does not."
+        )
+    if growth.deferred:
+        first, number = next(iter(growth.deferred)), counted(len(growth.deferred), "task")
+        found.append(f"{number} found no room. To do one all the same: `orchestrate retry {first}`.")
     return found

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from orchestrator.core.excerpts import cell, mermaid_label, names
 from orchestrator.core.history import History, why
+from orchestrator.core.replanning import is_planning
 from orchestrator.core.state import STATUSES, RunState, TaskState
 from orchestrator.core.text import clean, fenced, one_line
 
@@ -82,21 +83,6 @@ def holding(state: RunState) -> str:
     return f"{state.paused.reason}{until}"
 
 
-def spending_rows(state: RunState) -> list[Row]:
-    """What workers cost, a row for each worker type, the dearest first."""
-    parts = sorted(state.spending.items(), key=lambda part: (-part[1].usd, part[0]))
-    return [
-        {
-            "worker": cell(worker, 40),
-            "attempts": spent.attempts,
-            "usd": f"{spent.usd:.4f}",
-            "input_tokens": spent.input_tokens,
-            "output_tokens": spent.output_tokens,
-        }
-        for worker, spent in parts
-    ]
-
-
 def model_rows(state: RunState) -> list[Row]:
     """What workers cost, a row for each model, the dearest first; what names no model is in none."""
     models: dict[str, float] = {}
@@ -143,27 +129,40 @@ def status_row(task: TaskState) -> Row:
 
 def progress(state: RunState, width: int = 30, ascii_only: bool = False) -> str:
     """A bar, the share of tasks that have ended, and how many have each status."""
-    counts, total = state.counts(), max(len(state.tasks), 1)
+    tasks = [task for task in state.tasks if not is_planning(task.task)]
+    counts, total = counted(tasks), max(len(tasks), 1)
     done = sum(counts[status] for status in ("completed", "failed", "skipped", "cancelled"))
     full, empty = ("#", ".") if ascii_only else ("█", "░")
     filled = width * done // total
     parts = ", ".join(f"{counts[status]} {status}" for status in reversed(STATUSES) if counts[status])
     bar = full * filled + empty * (width - filled)
-    return f"[{bar}] {100 * done // total}% ({done} of {len(state.tasks)} ended: {parts or 'no tasks'})"
+    return f"[{bar}] {100 * done // total}% ({done} of {len(tasks)} ended: {parts or 'no tasks'})"
+
+
+def counted(tasks: Iterable[TaskState]) -> dict[str, int]:
+    """How many of `tasks` have each status, in the order of STATUSES."""
+    counts = dict.fromkeys(STATUSES, 0)
+    for task in tasks:
+        counts[task.status] += 1
+    return counts
 
 
 def mermaid(state: RunState) -> str:
-    """The dependency graph as Mermaid, `after` dotted; empty where it has more than MOST_DRAWN tasks."""
-    if len(state.tasks) > MOST_DRAWN:
+    """The dependency graph as Mermaid, `after` dotted, without planning calls, which depend on nothing.
+
+    Empty where it has more than MOST_DRAWN tasks.
+    """
+    tasks = [task for task in state.tasks if not is_planning(task.task)]
+    if len(tasks) > MOST_DRAWN:
         return ""
     lines = ["flowchart LR"]
-    for task in state.tasks:
+    for task in tasks:
         title = f" {task.task.title}" if task.task.title else ""
         lines.append(f'    n{task.index}["{mermaid_label(task.task.id + title, 60)}"]:::{task.status}')
-    for task in state.tasks:
+    for task in tasks:
         lines.extend(f"    n{task.index} --> n{other.index}" for other in task.needed_by)
         lines.extend(f"    n{task.index} -.-> n{other.index}" for other in task.after_of)
-    used = {task.status for task in state.tasks}
+    used = {task.status for task in tasks}
     lines.extend(f"    classDef {status} {style}" for status, style in _STYLES.items() if status in used)
     return "\n".join(lines)
 

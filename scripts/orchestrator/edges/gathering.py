@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from urllib.parse import quote as percent_encoded
 
-from orchestrator.core import excerpts, summary, tables
+from orchestrator.core import deliverable, excerpts, summary, tables
 from orchestrator.core.events import SUMMARY_CHARACTERS
+from orchestrator.core.replanning import is_planning
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.text import markdown
 from orchestrator.edges import results
@@ -21,6 +22,9 @@ ALL_CHARACTERS, FEWEST_CHARACTERS, MOST_CHARACTERS = 2_000_000, 500, 8000
 
 MOST_FINDINGS = 20
 
+DELIVERABLE_CHARACTERS = 100_000
+"""Of the deliverable: some fifty pages; the result file has all of it."""
+
 
 def beginning(workspace: Workspace, task: TaskState, characters: int) -> tuple[str, bool] | None:
     """The beginning of the task's result, and whether that is all; None where there is no file."""
@@ -32,6 +36,48 @@ def beginning(workspace: Workspace, task: TaskState, characters: int) -> tuple[s
         return None
     shown, whole = excerpts.cut(text, characters)
     return shown.strip("\n"), whole and len(text) < results.PIECE
+
+
+def joined(workspace: Workspace, state: RunState, folder: Path) -> dict[str, object]:
+    """What the last completed synthesis answered, if there is one."""
+    calls = (state.by_id.get(name) for name in reversed(state.replanning.syntheses))
+    task = next((task for task in calls if task is not None and task.mark == "completed"), None)
+    if task is None:
+        return {"synthesis": None}
+    file = workspace.result(task.agent)
+    found = deliverable.read(_whole(file))
+    known = {"task": markdown(task.task.id), "file": file.name, "link": _link(file, folder)}
+    if found is None:
+        return {"synthesis": {**known, "readable": False}}
+    text, whole = excerpts.cut(found.text, DELIVERABLE_CHARACTERS)
+    return {
+        "synthesis": {
+            **known,
+            "readable": True,
+            "text": excerpts.quote(text.strip("\n")) if text.strip() else "",
+            "whole": whole,
+            "consistent": found.consistent,
+            "score": found.score,
+            "best": deliverable.BEST,
+            **{
+                name: [excerpts.item(text, 500) for text in getattr(found, name)]
+                for name in ("integration", "conflicts", "missing", "reasons")
+            },
+        }
+    }
+
+
+def _whole(file: Path) -> str:
+    """The text of a result, or as much of it as tells that it is too long to be an answer."""
+    text = ""
+    try:
+        for piece in results.body(file):
+            text += piece
+            if len(text) > deliverable.LARGEST:
+                return ""
+    except OSError:
+        return ""
+    return text
 
 
 def findings(workspace: Workspace, state: RunState) -> dict[str, object]:
@@ -54,7 +100,7 @@ def excerpts_of(workspace: Workspace, state: RunState, folder: Path) -> dict[str
     characters = max(FEWEST_CHARACTERS, min(MOST_CHARACTERS, ALL_CHARACTERS // max(len(tasks), 1)))
     return {
         "results": [_excerpt(workspace, task, folder, characters) for task in tasks],
-        "results_left_out": len(state.tasks) - len(tasks),
+        "results_left_out": sum(not is_planning(task.task) for task in state.tasks) - len(tasks),
         "characters": characters,
     }
 
@@ -85,7 +131,7 @@ def _excerpt(workspace: Workspace, task: TaskState, folder: Path, characters: in
 
 def _telling(state: RunState) -> list[TaskState]:
     """The tasks to show, in dependency order; of too many those go first that others only built on."""
-    tasks = summary.in_order(state)
+    tasks = [task for task in summary.in_order(state) if not is_planning(task.task)]
     if len(tasks) <= MOST_RESULTS:
         return tasks
     built_on = [task.mark == "completed" and bool(task.needed_by or task.after_of) for task in tasks]

@@ -98,7 +98,7 @@ def parse_plan(data: bytes, name: str, known: Collection[str] = BUNDLED) -> Plan
 
         plan, found = explain(text, known)
     if found or plan is None:
-        raise PlanError(_listed(found, name))
+        raise PlanError(listed(found, name))
     return plan
 
 
@@ -177,7 +177,8 @@ def _text(data: bytes, name: str) -> str:
     return text
 
 
-def _listed(found: list[tuple[int, str]], name: str) -> list[str]:
+def listed(found: list[tuple[int, str]], name: str) -> list[str]:
+    """`NAME:LINE: what` for each problem, in the order of the lines, as many as anybody reads."""
     unique = sorted(dict.fromkeys(found), key=lambda problem: problem[0])
     lines = [f"{name}:{line}: {message}" for line, message in unique[:MOST_PROBLEMS]]
     if len(unique) > MOST_PROBLEMS:

@@ -29,7 +29,7 @@ def explain(text: str, known: Collection[str] = BUNDLED) -> tuple[Plan | None, P
     """
     found: Problems = []
     try:
-        root = _nodes(text, found)
+        root = nodes(text, found)
     except Unreadable:
         return None, found
     if not isinstance(root, Pairs):
@@ -38,8 +38,12 @@ def explain(text: str, known: Collection[str] = BUNDLED) -> tuple[Plan | None, P
     return _Explainer(found, known).plan(root), found
 
 
-def _nodes(text: str, found: Problems) -> Node | None:
-    """The tree of a file that begins like JSON is read as JSON if it can be, else as YAML."""
+def nodes(text: str, found: Problems) -> Node | None:
+    """The tree of a file; one that begins like JSON is read as JSON if it can be, else as YAML.
+
+    Raises:
+        Unreadable: it is neither; why is in `found`.
+    """
     if not text.startswith("{"):
         return yaml_nodes(text.encode(), found)
     try:

@@ -12,14 +12,14 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from orchestrator.core import briefing, excerpts, summary, tables
+from orchestrator.core import briefing, excerpts, growthtables, summary, tables
 from orchestrator.core.briefing import NOTHING_ADDED, Addition, Need
 from orchestrator.core.events import Call
 from orchestrator.core.frontmatter import front_matter
 from orchestrator.core.history import History
 from orchestrator.core.plan import Plan
 from orchestrator.core.state import RunState, TaskState
-from orchestrator.core.text import duration, markdown, one_line
+from orchestrator.core.text import duration, markdown, neutralised, one_line
 from orchestrator.core.workers import WorkerType
 from orchestrator.edges import gathering
 from orchestrator.edges.templates import Templates
@@ -146,17 +146,19 @@ class Views:
     def master_plan(self, state: RunState, now: datetime) -> str:
         """The text of master_plan.md."""
         assert state.plan is not None
-        rows = tables.shown(state.tasks)
+        workers = growthtables.of_workers(state.tasks)
+        rows = tables.shown(workers)
         graph = tables.mermaid(state)
         return self._templates.render(
             "master_plan.md.j2",
             **_head(state, state.plan, now),
             **_errors(state, self._history),
             success_criteria=[excerpts.item(text) for text in state.plan.success_criteria],
-            tasks=[tables.task_row(task) for task in rows],
+            **growthtables.variables(state),
+            tasks=[{**tables.task_row(task), "origin": growthtables.origin(state, task)} for task in rows],
             statuses=[tables.status_row(task) for task in rows],
-            total=len(state.tasks),
-            left_out=len(state.tasks) - len(rows),
+            total=len(workers),
+            left_out=len(workers) - len(rows),
             progress=tables.progress(state),
             graph=f"```mermaid\n{graph}\n```" if graph else "",
             most_drawn=tables.MOST_DRAWN,
@@ -182,7 +184,11 @@ class Views:
             **_errors(state, self._history),
             **_figures(totals),
             **_timeline(summary.timeline(state, now)),
-            spending=tables.spending_rows(state),
+            **growthtables.variables(state),
+            **gathering.joined(self._workspace, state, folder),
+            shares=growthtables.share_rows(state),
+            decisions=growthtables.decisions(state),
+            dearest=growthtables.dearest_rows(state),
             models=tables.model_rows(state),
             **gathering.findings(self._workspace, state),
             **gathering.excerpts_of(self._workspace, state, folder),
@@ -255,7 +261,8 @@ def _harmless(value: object) -> object:
 
 
 def _prompt(text: str) -> str:
-    return f"{briefing.OPENING}\n\n{text}"
+    # Again, over the whole: a user's own template can put an `@` and a word together.
+    return neutralised(f"{briefing.OPENING}\n\n{text}")
 
 
 def _head(state: RunState, plan: Plan, now: datetime) -> dict[str, object]:
