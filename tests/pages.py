@@ -101,7 +101,12 @@ def with_block(text: str, heading: str, language: str, body: str) -> str:
     new = f"{fence}{language}\n{body}{fence}"
     start, end = _span(text, heading)
     part = text[start:end]
-    changed = FENCE.sub(lambda _: new, part, count=1) if FENCE.search(part) else f"{part.rstrip()}\n{new}\n\n"
+    blank = "\n" if part.strip() else ""
+    changed = (
+        FENCE.sub(lambda _: new, part, count=1)
+        if FENCE.search(part)
+        else f"{part.rstrip()}\n{blank}{new}\n\n"
+    )
     return text[:start] + changed + text[end:]
 
 

@@ -187,9 +187,10 @@ def joined(worker: Worker) -> None:
         WORDS[other](worker)
         return
     quality = {"score": 4, "reasons": ["both were read"]}
-    whole = {"deliverable": "# All of it\n\nOne and two.", "integration": ["one meets two"], "quality": quality}
+    whole = {"deliverable": "# All of it\n\nOne and two.", "integration": ["one meets two"]}
+    whole |= {"consistent": True, "conflicts": [], "missing": ["three"], "quality": quality}
     worker.begin()
-    worker.result("", structured_output={**whole, "consistent": True, "conflicts": [], "missing": ["three"]})
+    worker.result(json.dumps(whole), structured_output=whole)
     worker.note("end")
 
 

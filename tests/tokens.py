@@ -9,10 +9,10 @@ CHARACTERS = 3.5
 
 BUDGETS = {
     "SKILL.md": 3_000,
-    "workflow.md": 5_500,
-    "templates.md": 8_500,
-    "cli-integration.md": 11_000,
-    "examples.md": 8_000,
+    "workflow.md": 4_000,
+    "templates.md": 7_000,
+    "cli-integration.md": 7_500,
+    "examples.md": 5_500,
 }
 OTHERS = 6_000
 """Tokens for a document without a budget of its own."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import click
 from msgspec import Struct
@@ -39,7 +38,7 @@ limits:
   max_depth: {depth}        # generations of discovery
 
 # Commands that must exit with 0 once all tasks are completed:
-verify: {verify}
+verify:{verify}
 
 tasks: []
 """
@@ -82,7 +81,7 @@ def plan_text(wish: Wish) -> str:
         tasks=wish.max_tasks,
         rounds=wish.max_rounds,
         depth=wish.max_depth,
-        verify="".join(f"\n  - {yaml_text(line, 2)}" for line in wish.verify) or "[]",
+        verify="".join(f"\n  - {yaml_text(line, 2)}" for line in wish.verify) or " []",
     )
     try:
         parse_plan(text.encode(), "this plan")

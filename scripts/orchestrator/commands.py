@@ -202,13 +202,23 @@ def run(
 
 @orchestrate.command()
 @click.option("--timeout", help="Give up after this duration (30s, 10m), with exit code 75.")
+@click.option(
+    "--discoveries", is_flag=True, help="Return too when a worker reports discoveries, tasks or questions (75)."
+)
+@click.option("--since", type=click.IntRange(0), metavar="SEQ", help="Discoveries after this event; else new ones.")
 @json_option
 @click.pass_context
-def wait(context: click.Context, timeout: str | None, as_json: bool) -> int:
+def wait(
+    context: click.Context, timeout: str | None, discoveries: bool, since: int | None, as_json: bool
+) -> int:
     """Wait until the run has ended or needs a person; its exit code."""
     from orchestrator import following
 
-    return following.wait(_workspace(context), None if timeout is None else _seconds(timeout), as_json)
+    if since is not None and not discoveries:
+        raise UsageError("--since says after which event to look for discoveries: say --discoveries too")
+    wanted = following.Discoveries(since) if discoveries else None
+    patience = None if timeout is None else _seconds(timeout)
+    return following.wait(_workspace(context), patience, as_json, wanted)
 
 
 @orchestrate.command()

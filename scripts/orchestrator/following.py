@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 import click
+import msgspec
 
 from orchestrator import progress
+from orchestrator.core.events import AttemptFinished
 from orchestrator.core.redaction import LONGEST_SHAPE, Redactor
 from orchestrator.core.state import RunState
-from orchestrator.core.text import clean
+from orchestrator.core.text import clean, one_line
 from orchestrator.edges import journal, results
 from orchestrator.edges.workspace import Workspace
 from orchestrator.errors import UsageError
@@ -58,15 +60,49 @@ class Follower:
             yield event
 
 
-def wait(workspace: Workspace, patience: float | None, as_json: bool) -> int:
-    """Wait until a run has ended or needs a person, at most `patience` seconds; the exit status that says which."""
+class Discoveries:
+    """What came after event `since` that may change the plan; of the whole run, where the journal begins anew."""
+
+    def __init__(self, since: int | None) -> None:
+        self.since = since
+        self.last = 0
+        self.found: list[AttemptFinished] = []
+
+    def hear(self, event: Any) -> None:
+        """Take one event in."""
+        if event.seq <= self.last:
+            # The run was taken back, or begun anew.
+            self.found.clear()
+        self.last = event.seq
+        report = event.report if isinstance(event, AttemptFinished) else None
+        if report is not None and (report.discoveries or report.new_tasks or report.questions):
+            self.found.append(event)
+
+    def new(self) -> list[AttemptFinished]:
+        """Those after `since`; the first time, with none given, none: the wait begins here."""
+        if self.since is None:
+            self.since = self.last
+        since = self.since
+        return [event for event in self.found if event.seq > since]
+
+
+def wait(
+    workspace: Workspace, patience: float | None, as_json: bool, discoveries: Discoveries | None = None
+) -> int:
+    """Wait until a run has ended, needs a person, or a discovery came; at most `patience` seconds.
+
+    The exit status says which; `discoveries` are looked for only if they are given.
+    """
     until = None if patience is None else time.monotonic() + patience
-    follower = Follower(workspace)
+    follower = Follower(workspace, *([discoveries.hear] if discoveries else []))
     while True:
         alive = follower.look()
         status = _waited(follower.state, alive)
-        if status is None and until is not None and time.monotonic() >= until:
+        found = discoveries.new() if discoveries else []
+        if status is None and (found or (until is not None and time.monotonic() >= until)):
             status = STILL_RUNNING
+        if status is not None and discoveries:
+            return _tell_discovered(workspace, follower.state, alive, status, as_json, discoveries)
         if status is not None:
             _tell_waited(workspace, follower.state, alive, status, as_json)
             return status
@@ -80,7 +116,7 @@ def _waited(state: RunState, alive: int | None) -> int | None:
         raise UsageError(progress.NOTHING_RUN.format(progress.ours("run")))
     if alive is None:
         return GONE
-    return 3 if state.tally["blocked"] else None
+    return 3 if state.tally["blocked"] or state.replanning.proposed is not None else None
 
 
 def _tell_waited(
@@ -95,6 +131,41 @@ def _tell_waited(
         click.echo(progress.summary(state))
     else:
         click.echo("\n".join(progress.ending(state, workspace)))
+
+
+def _tell_discovered(
+    workspace: Workspace,
+    state: RunState,
+    alive: int | None,
+    status: int,
+    as_json: bool,
+    discoveries: Discoveries,
+) -> int:
+    """`_tell_waited` with what was discovered; returns the status."""
+    found = discoveries.new()
+    if as_json:
+        document = msgspec.json.decode("\n".join(progress.document(state, alive, datetime.now(UTC))))
+        listed = [{"seq": event.seq, "task": event.task, "report": event.report} for event in found]
+        document |= {"exit": status, "since": discoveries.last, "discoveries": listed}
+        click.echo(msgspec.json.encode(document).decode())
+        return status
+    for event in found:
+        click.echo("\n".join(_discovered(event)))
+    _tell_waited(workspace, state, alive, status, as_json)
+    if status == STILL_RUNNING:
+        click.echo(f"go on with: {progress.ours(f'wait --discoveries --since {discoveries.last}')}")
+    return status
+
+
+def _discovered(event: AttemptFinished) -> Iterator[str]:
+    report = event.report
+    assert report is not None
+    yield f"{event.seq} {event.task} ({event.outcome}) {one_line(report.summary, 200)}".rstrip()
+    yield from (f"  discovery: {one_line(text, 500)}" for text in report.discoveries)
+    for task in report.new_tasks:
+        why = f": {one_line(task.why, 300)}" if task.why else ""
+        yield f"  new task: {one_line(task.title, 200)}{why}"
+    yield from (f"  question: {one_line(text, 500)}" for text in report.questions)
 
 
 def show_journal(workspace: Workspace, follow: bool, as_json: bool) -> None:
@@ -192,7 +263,6 @@ def _lines(file: BinaryIO, over: bool) -> Iterator[bytes]:
 def unknown_task(state: RunState, name: str) -> str:
     """The sentence for a task that is not in the plan, with the closest one that is."""
     from orchestrator.core.hints import Hints
-    from orchestrator.core.text import one_line
 
     if not state.run:
         return progress.NOTHING_RUN.format(progress.ours("run"))

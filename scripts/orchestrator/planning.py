@@ -38,6 +38,7 @@ def show(workspace: Workspace, path: Path | None, here: Path, as_json: bool, asc
     plan = read_plan(path or workspace.plan_file)
     state, history = runs.load(workspace)
     runs.refuse_stranger(state, plan, str(path or workspace.plan_file))
+    plan, _ = runs.with_revisions(state, plan, workspace)
     learned = runs.learned(workspace, state)
     view = outlook(plan, weights(plan, learned), None)
     before = {task.task.id: task.mark for task in state.tasks if task.mark}
@@ -54,7 +55,8 @@ def show(workspace: Workspace, path: Path | None, here: Path, as_json: bool, asc
         click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
     else:
         lines = [
-            *_outlook(plan, view, state, ascii_only),
+            *(_outlook(plan, view, state, ascii_only) if plan.tasks else ()),
+            *_growth(plan),
             *_costs(plan, cost, project),
             *_permissions(plan, workers, trusted),
             *_notes(workspace, view, state, again, left_out),
@@ -125,6 +127,21 @@ def _outlook(plan: Plan, view: Outlook, state: RunState, ascii_only: bool) -> It
     )
 
 
+def _growth(plan: Plan) -> Iterator[str]:
+    """What becomes of a plan that its run may change."""
+    if plan.replan == "off":
+        return
+    if not plan.tasks:
+        yield "no tasks yet: the run begins with a planning call, which makes the first ones of the request"
+    then = "holds at once" if plan.replan == "auto" else "waits for `approve`"
+    limits = plan.limits
+    yield (
+        f"replan {plan.replan}: what workers discover is planned for in further calls, and each change {then}; at "
+        f"most {limits.max_tasks} tasks, {limits.max_growth} added at a time, {limits.max_rounds} rounds, "
+        f"{limits.max_depth} generations of discovery; deadline: {limits.deadline or 'none'}"
+    )
+
+
 def _notes(
     workspace: Workspace, view: Outlook, state: RunState, again: Sequence[str], left_out: int
 ) -> Iterator[str]:
@@ -136,7 +153,7 @@ def _notes(
             yield f"would run again, unless their inputs come out the same: {_named(again)}"
     if left_out:
         yield f"agent_tasks/ holds the first {PREVIEWS} tasks; {left_out} more are rendered at their launch"
-    for warning in view.warnings:
+    for warning in view.warnings if view.batches else ():
         yield f"note: {warning}"
     yield f"views: {one_line(str(workspace.master_plan), 300)}"
 
@@ -156,7 +173,8 @@ def _sources(plan: Plan) -> str:
 
 def _costs(plan: Plan, cost: Estimate, project: Path) -> Iterator[str]:
     workers = [task for task in plan.tasks if task.cli == "claude"]
-    if not workers:
+    grows = plan.replan != "off"
+    if not workers and not grows:
         yield "cost: none, no task uses a model"
         return
     if cost.workers:
@@ -169,6 +187,8 @@ def _costs(plan: Plan, cost: Estimate, project: Path) -> Iterator[str]:
     budget = plan.limits.budget_usd
     if budget is not None:
         yield f"cost: at most ${budget:.2f}, the run's budget, and one call of each worker then running"
+    elif grows:
+        yield "cost: not bounded; what is planned later is not known yet (limits.budget_usd sets a ceiling)"
     elif len(bounded) == len(workers):
         yield f"cost: at most ${sum(bounded):.2f}, the sum of the tasks' budgets"
     else:

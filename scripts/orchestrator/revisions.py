@@ -136,7 +136,9 @@ def _carried(
     if checked is not None and checked.diff is not None and not as_json:
         click.echo("\n".join(plandiff.told(checked.diff)))
     outcome = _handed_in(workspace, order, patience)
-    status, name, words = _came_of(outcome, order)
+    alive = journal.holder(workspace.lock_file) is not None
+    go_on = "the run goes on with it" if alive else f"go on with: {progress.ours('run')}"
+    status, name, words = _came_of(outcome, order, go_on)
     if as_json:
         _print(checked, name, words, outcome)
     else:
@@ -165,9 +167,8 @@ def _outcome(workspace: Workspace, order: str) -> Outcome | None:
     return next((event for event in found if event.order == order), None)
 
 
-def _came_of(outcome: Outcome | None, order: Order) -> tuple[int, str, str]:
+def _came_of(outcome: Outcome | None, order: Order, go_on: str) -> tuple[int, str, str]:
     """The exit status, a word and a sentence for what came of an order."""
-    go_on = f"go on with: {progress.ours('run')}, if no dispatcher is at work"
     if isinstance(outcome, PlanRevised):
         return 0, "applied", f"applied as event {outcome.seq}; {go_on}"
     if isinstance(outcome, RevisionProposed):

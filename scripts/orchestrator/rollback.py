@@ -82,8 +82,8 @@ def _before(told: Sequence[Event], state: RunState, name: str) -> int:
 def _take_back(workspace: Workspace, told: Sequence[Event], state: RunState, seq: int) -> Taken:
     before = fold(event for event in told if event.seq <= seq)
     dropped = [event for event in told if event.seq > seq]
-    found_again = [event for event in dropped if _is_found_again(before, event)]
-    cost = state.cost_usd - before.cost_usd - sum(event.cost_usd for event in found_again)
+    again = sum(event.cost_usd for event in _found_again(before, dropped))
+    cost = state.cost_usd - before.cost_usd - again
     archive = takenback.new_archive(workspace, f"{state.run}-to-{seq}")
     last = RunRolledBack(
         seq=seq + 1, time=datetime.now(UTC), to=seq, archive=archive, cost_usd=round(max(0.0, cost), 6)
@@ -97,16 +97,17 @@ def _take_back(workspace: Workspace, told: Sequence[Event], state: RunState, seq
         cost_usd=last.cost_usd,
         running=list(before.running),
         archive=str(workspace.root / archive),
-        plan_changed=any(isinstance(event, PlanAccepted) for event in dropped),
+        plan_changed=state.written != before.written,
     )
 
 
-def _is_found_again(before: RunState, event: Event) -> bool:
-    """Whether an attempt ended that had begun before: the next `run` finds its end, and counts it, again."""
-    if not isinstance(event, AttemptFinished):
-        return False
-    task = before.running.get(event.task)
-    return task is not None and task.number == event.attempt
+def _found_again(before: RunState, dropped: Sequence[Event]) -> Iterator[AttemptFinished]:
+    """The ends of attempts that had begun before: the next `run` finds them, and counts them, again."""
+    for event in dropped:
+        if isinstance(event, AttemptFinished):
+            task = before.running.get(event.task)
+            if task is not None and task.number == event.attempt:
+                yield event
 
 
 def _markers(before: RunState, dropped: Sequence[Event]) -> Iterator[str]:

@@ -19,7 +19,6 @@ from orchestrator.clis import claude, shell
 from orchestrator.clis.claude_features import Program
 from orchestrator.core.history import History
 from orchestrator.core.plan import Plan, Task
-from orchestrator.core.replanning import is_planning
 from orchestrator.core.sameness import changes_work
 from orchestrator.core.state import ENDED, RunState
 from orchestrator.core.workers import WorkerType
@@ -96,7 +95,9 @@ def _run_held(
     begun: Callable[[int, str], None] | None,
 ) -> int:
     state, history = _open(workspace, asked, given)
-    plan, written = _with_revisions(state, given, workspace)
+    if given is None and state.plan is None:
+        raise _no_plan(workspace)
+    plan, written = runs.with_revisions(state, given, workspace)
     project = runs.project_of(workspace, state, here)
     unchanged = state.plan == plan and given in (None, state.written)
     workers = state.workers if given is None else _worker_types(workspace, plan, project)
@@ -122,28 +123,6 @@ def _run_held(
         run.close()
     _say_end(workspace, asked, state)
     return status
-
-
-def _with_revisions(state: RunState, given: Plan | None, workspace: Workspace) -> tuple[Plan, Plan | None]:
-    """The plan to go on with; and what the file says, where revisions have made that plan of it."""
-    known = state.plan
-    if given is None or known is None:
-        if (plan := given or known) is None:
-            raise _no_plan(workspace)
-        return plan, None
-    if known == state.written or known.tasks == given.tasks:
-        return given, None
-    assert state.written is not None
-    own = tuple(task for task in known.tasks if is_planning(task))
-    if known.tasks[: -len(own) or None] == state.written.tasks:
-        # Nothing but calls of ours was added: the file may change as if they were not there.
-        return replace(given, tasks=(*given.tasks, *own)), given
-    if given.tasks != state.written.tasks or given.request != state.written.request:
-        raise UsageError(
-            f"{workspace.plan_file} has other tasks than when run {state.run} began, and its plan was revised since; "
-            "hand the change in with `revise FILE`, or begin anew with `run --new`"
-        )
-    return replace(given, tasks=known.tasks), given
 
 
 def planner_of(run: Run, project: Path) -> Any:

@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator import __version__
 from orchestrator.clis import claude
@@ -26,6 +27,7 @@ from orchestrator.core import rounds
 from orchestrator.core.events import Event, RunResumed, RunStarted
 from orchestrator.core.history import History
 from orchestrator.core.plan import Plan
+from orchestrator.core.replanning import is_planning
 from orchestrator.core.scheduler import Learned, learn
 from orchestrator.core.state import ENDED, RunState
 from orchestrator.core.workers import WorkerType, wants_bypass
@@ -141,6 +143,32 @@ def all_worker_types(workspace: Workspace, project: Path, trusted: bool) -> dict
         with suppress(UsageError):
             found |= known.find([name])
     return found
+
+
+def with_revisions(state: RunState, given: Plan | None, workspace: Workspace) -> tuple[Plan, Plan | None]:
+    """The plan to go on with; and what the file says, where revisions have made that plan of it.
+
+    Raises:
+        UsageError: the tasks of the file were changed after revisions had changed the plan.
+    """
+    known = state.plan
+    if given is None or known is None:
+        plan = given or known
+        assert plan is not None
+        return plan, None
+    if known == state.written or known.tasks == given.tasks:
+        return given, None
+    assert state.written is not None
+    own = tuple(task for task in known.tasks if is_planning(task))
+    if known.tasks[: -len(own) or None] == state.written.tasks:
+        # Nothing but calls of ours was added: the file may change as if they were not there.
+        return replace(given, tasks=(*given.tasks, *own)), given
+    if given.tasks != state.written.tasks or given.request != state.written.request:
+        raise UsageError(
+            f"{workspace.plan_file} has other tasks than when run {state.run} began, and its plan was revised since; "
+            "hand the change in with `revise FILE`, or begin anew with `run --new`"
+        )
+    return replace(given, tasks=known.tasks), given
 
 
 def project_of(workspace: Workspace, state: RunState, here: Path) -> Path:

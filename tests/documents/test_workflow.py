@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
+from operator import methodcaller
 from typing import get_args
 
 from msgspec.structs import replace
@@ -67,14 +69,14 @@ def _statuses(story: Story) -> dict[str, str]:
 
 def _moves() -> Iterator[Move]:
     for name in ("A", "B"):
-        yield lambda story, name=name: story.start(name)
+        yield methodcaller("start", name)
         for outcome in get_args(Outcome):
-            yield lambda story, name=name, outcome=outcome: story.end(name, outcome)
-        yield lambda story, name=name: _skip(story, name)
-        yield lambda story, name=name: story.tell(events.TaskCancelled, task=name)
-        yield lambda story, name=name: story.tell(events.TaskRetried, task=name)
-        yield lambda story, name=name: story.tell(events.TaskAnswered, task=name, text="yes")
-        yield lambda story, name=name: _change(story, name)
+            yield methodcaller("end", name, outcome)
+        yield partial(_skip, name=name)
+        yield methodcaller("tell", events.TaskCancelled, task=name)
+        yield methodcaller("tell", events.TaskRetried, task=name)
+        yield methodcaller("tell", events.TaskAnswered, task=name, text="yes")
+        yield partial(_change, name=name)
 
 
 def _skip(story: Story, name: str) -> None:

@@ -47,3 +47,10 @@ def test_only_what_a_plan_must_say_is_required() -> None:
     assert found["required"] == ["request", "tasks"]
     assert found["$defs"]["Task"]["required"] == ["id"]
     assert found["$defs"]["Defaults"]["required"] == []
+
+
+def test_only_a_plan_that_may_grow_begins_without_tasks() -> None:
+    found = schema()
+    assert found["if"]["properties"]["replan"]["enum"] == ["ask", "auto"]
+    assert found["else"] == {"properties": {"tasks": {"minItems": 1}}}
+    assert "minItems" not in found["properties"]["tasks"]

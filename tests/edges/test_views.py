@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections import Counter
@@ -15,9 +16,11 @@ from markdown_it import MarkdownIt
 from story import Story
 
 from orchestrator.core.briefing import OPENING, Addition
-from orchestrator.core.events import RunFinished, TaskBlocked
+from orchestrator.core.events import PlanRevised, RevisionProposed, RunFinished, TaskBlocked
 from orchestrator.core.frontmatter import MARK
 from orchestrator.core.plan import Limits, Task
+from orchestrator.core.replanning import PLANNER, Origin
+from orchestrator.core.revision import Analysis, Draft, Revision
 from orchestrator.core.state import TaskState
 from orchestrator.core.text import clean
 from orchestrator.core.workers import WorkerType
@@ -100,6 +103,41 @@ def same_as_golden(name: str, text: str) -> None:
     assert text == path.read_text(encoding="utf-8")
 
 
+PLAN, SYNTHESIS = Task(id="Plan-01", worker=PLANNER), Task(id="Synthesis-01", worker=PLANNER)
+
+
+def growing(text: str = "", finish: str = "all is planned") -> Story:
+    """A plan that grew from two tasks, was joined, and has a revision that waits; `text` stands everywhere."""
+    first = (Task(id="T-01", title=f"Look{text}", worker="code-analyzer"), Task(id="T-02", title=f"Build{text}"))
+    story = Story(request="Build a shop", replan="ask")
+    analysis = Analysis(known=(f"a catalog{text}",), unknown=(f"payment{text}",), strategy=f"Look first{text}", tasks=6)
+    story.tell(PlanRevised, by="program", call="analysis", tasks=(PLAN,)).start("Plan-01").wait(5)
+    story.end("Plan-01", cost_usd=0.05)
+    story.tell(
+        PlanRevised, by="planner", source="Plan-01", tasks=first, analysis=analysis, reason=f"unknown{text}",
+        changes=(f"added T-01 Look{text}", f"added T-02 Build{text}"), refused=(f"add X: no such type{text}",),
+    )  # fmt: skip
+    story.start("T-01").wait(30).end("T-01", cost_usd=0.2)
+    later = (Task(id="T-03", title=f"Pay{text}", needs=("T-01",)), Task(id="T-04", title=f"Ship{text}"))
+    story.tell(
+        PlanRevised, by="person", reason=f"payment was found{text}", tasks=later, finish=f"{finish}{text}",
+        dropped={"T-02": f"cancelled by a revision: bought{text}"}, deferred={"T-04": f"max_tasks is reached{text}"},
+        changes=("added T-03 Pay", "cancelled T-02: bought"), origins={"T-03": Origin(1, "T-01", 2)},
+    )  # fmt: skip
+    story.start("T-03").wait(10).end("T-03", cost_usd=0.1)
+    story.tell(PlanRevised, by="program", call="synthesis", tasks=(SYNTHESIS,), considered=("T-03",), completed=2)
+    story.start("Synthesis-01").wait(10).end("Synthesis-01", cost_usd=0.02)
+    asked = Revision(reason=f"one more{text}", add=(Draft(fields={"title": f"Test{text}"}),))
+    return story.tell(RevisionProposed, by="planner", source="Synthesis-01", revision=asked)
+
+
+def put_synthesis(workspace: Workspace, story: Story, text: str = "") -> None:
+    lists = {name: [f"{name} is told{text}"] for name in ("integration", "conflicts", "missing")}
+    whole = {**lists, "deliverable": f"# The shop{text}\n\nIt sells.", "consistent": False}
+    whole["quality"] = {"score": 4, "reasons": [f"it was tried{text}"]}
+    put(workspace, story.state.by_id["Synthesis-01"], json.dumps(whole))
+
+
 NEEDS = (
     Need(
         "T-01", "Profile the export", ".orchestrator/results/agent-01-result.md", "The join is slow.\n", True
@@ -118,6 +156,30 @@ def test_final_output(workspace: Workspace, story: Story) -> None:
     put_results(workspace, story)
     Views(workspace, story.history).final(story.state, story.now)
     same_as_golden("final_output.md", workspace.final_output.read_text(encoding="utf-8"))
+
+
+def test_the_documents_of_a_plan_that_grew(workspace: Workspace) -> None:
+    story = growing()
+    put_synthesis(workspace, story)
+    views = Views(workspace, story.history)
+    same_as_golden("master_plan_grown.md", views.master_plan(story.state, story.now))
+    same_as_golden("final_output_grown.md", views.final_output(story.state, story.now, workspace.root))
+
+
+@pytest.mark.parametrize("answer", ["no JSON", "[1]", "x" * (1 << 21)])
+def test_an_answer_of_a_synthesis_that_cannot_be_read_is_pointed_to(workspace: Workspace, answer: str) -> None:
+    story = growing()
+    put(workspace, story.state.by_id["Synthesis-01"], answer)
+    text = Views(workspace, story.history).final_output(story.state, story.now, workspace.root)
+    assert "The answer of Synthesis-01 cannot be read as one; it is in [agent-" in text
+
+
+def test_a_long_deliverable_is_cut(workspace: Workspace) -> None:
+    story = growing()
+    put_synthesis(workspace, story, " line of text\n" * 20_000)
+    text = Views(workspace, story.history).final_output(story.state, story.now, workspace.root)
+    assert len(text) < 150_000
+    assert "Cut here; the linked file has all of it." in text
 
 
 def test_final_output_concatenated(workspace: Workspace, story: Story) -> None:
@@ -239,6 +301,11 @@ def documents(workspace: Workspace, text: str) -> Iterator[str]:
     yield views.final_output(story.state, story.now, workspace.root)
     yield views.final_output(story.state, story.now, workspace.root, "concatenated")
     yield views.shell_card(story.plan, story.state.tasks[0], (Need("T-02", text, text, text, True),))
+    grown = growing(text)
+    put_synthesis(workspace, grown, text)
+    views = Views(workspace, grown.history)
+    yield views.master_plan(grown.state, grown.now)
+    yield views.final_output(grown.state, grown.now, workspace.root)
 
 
 @given(nasty=NASTY)

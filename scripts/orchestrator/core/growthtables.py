@@ -101,7 +101,7 @@ def _proposal(state: RunState) -> Row | None:
     return {
         "by": waiting.by,
         "reason": item(waiting.revision.reason),
-        "items": [item(text) for text in found[:MOST_ITEMS]],
+        "parts": [item(text) for text in found[:MOST_ITEMS]],
         "left_out": max(len(found) - MOST_ITEMS, 0),
     }
 

@@ -36,7 +36,10 @@ class Ahead(Struct, frozen=True):
 
 
 class Line(Struct, frozen=True):
-    """What becomes of one task: `sign` is `+` added, `-` taken out, `~` changed, `?` waits for a person, `!` put off."""
+    """What becomes of one task.
+
+    `sign` is `+` added, `-` taken out, `~` changed, `?` waits for a person, `!` put off.
+    """
 
     sign: str
     task: str

@@ -12,7 +12,7 @@ from orchestrator.edges.forms import NOT_IN_DEFAULTS
 
 _MEANINGS = {
     "request": "the user's words",
-    "tasks": "what there is to do; at least one task",
+    "tasks": "what there is to do; at least one task where replan is off",
     "success_criteria": "what must be true at the end",
     "defaults": "any field of a task but id, needs and after: applies to all tasks that do not set it",
     "limits": "the bounds of the run",
@@ -76,7 +76,9 @@ def schema() -> dict[str, Any]:
     task["properties"]["model"]["default"] = DEFAULT_MODEL
     defaults = {name: place for name, place in task["properties"].items() if name not in NOT_IN_DEFAULTS}
     parts["Defaults"] = {**task, "title": "Defaults", "required": [], "properties": defaults}
-    plan["properties"]["tasks"]["minItems"] = 1
+    # Where the plan may change, the run itself plans the first tasks.
+    grows = {"properties": {"replan": {"enum": ["ask", "auto"]}}, "required": ["replan"]}
+    plan |= {"if": grows, "else": {"properties": {"tasks": {"minItems": 1}}}}
     plan["properties"]["defaults"] = {"$ref": "#/$defs/Defaults", "description": _MEANINGS["defaults"]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **plan, "$defs": parts}
 
