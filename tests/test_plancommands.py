@@ -37,7 +37,9 @@ def revise(project: Project, *words: str, **revision: Any) -> Done:
     return project.do("revise", "change.yaml", *words)
 
 
-FIRST = {"reason": "two parts", "add": [{"title": "One", "description": "Do the one."}]}
+ONE = {"ref": "one", "title": "One", "description": "Do the one.", "worker": "general"}
+ANALYSIS = {"kind": "open-ended", "known": ["one"], "unknown": [], "strategy": "One first.", "tasks": 1}
+FIRST = {"analysis": ANALYSIS, "reason": "two parts", "add": [ONE]}
 DELIVERED = {
     "deliverable": "# Done",
     "integration": [],
@@ -67,7 +69,7 @@ def test_auto_plans_works_and_joins_the_results(project: Project) -> None:
     }
     assert (plan["replan"], plan["verify"], plan["tasks"]) == ("auto", ["test -d ."], [])
     again = project.do("run")
-    assert "nothing to do" in again.out
+    assert (again.status, "nothing to do" in again.out) == (0, True)
     assert len(project.noted("start")) == 3
 
 
@@ -89,7 +91,7 @@ def test_auto_refuses_what_no_plan_can_hold(project: Project, words: list[str]) 
 
 def test_auto_takes_the_request_as_it_is(project: Project) -> None:
     answers(project, Plan_01={"finish": "nothing to do", "reason": "it is done"})
-    request = "- {a}: 'b' # c\n\"d\" %s"
+    request = "* {a}: 'b' # c\n\"d\" %s"
     project.do("auto", request, "--budget", "5", "--ask")
     plan = yaml.safe_load((project.workspace / "plan.yaml").read_text())
     assert (plan["request"], plan["replan"]) == (request, "ask")
@@ -186,7 +188,7 @@ def test_a_dry_run_shows_the_whole_difference_and_changes_nothing(project: Proje
     assert done.status == 0
     assert "+ T-01 New (shell; P2)" in done.out
     assert "~ B needs A -> T-01" in done.out
-    assert "critical path: none -> 1h20m" in done.out
+    assert "critical path: none -> 1h 20m" in done.out
     assert "refused: cancel C: it has failed" in done.out
     assert project.events() == before
     document = json.loads(revise(project, "--dry-run", "--json", accept=[{"task": "A"}]).out)

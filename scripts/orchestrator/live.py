@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.clis import claude_output
+from orchestrator.core import growth
 from orchestrator.core.plan import seconds
 from orchestrator.core.redaction import Redactor
 from orchestrator.core.scheduler import DEFAULT_SECONDS
@@ -86,7 +87,7 @@ class Live:
         for name in [name for name in self._recent if name in self.state.by_id][: rows - len(shown)]:
             self._row(table, self.state.by_id[name], now)
         hidden = len(self.state.running) - len(shown)
-        foot = [summary(self.state), estimate(self.state, now)]
+        foot = [summary(self.state), *growth.lines(self.state), estimate(self.state, now)]
         if hidden > 0:
             foot.insert(0, f"… and {hidden} more running")
         return Group(table, Text("  ".join(part for part in foot if part)))

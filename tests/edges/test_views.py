@@ -176,7 +176,7 @@ def test_an_answer_of_a_synthesis_that_cannot_be_read_is_pointed_to(workspace: W
 
 def test_a_long_deliverable_is_cut(workspace: Workspace) -> None:
     story = growing()
-    put_synthesis(workspace, story, " line of text\n" * 20_000)
+    put_synthesis(workspace, story, " line of text\n" * 9_000)
     text = Views(workspace, story.history).final_output(story.state, story.now, workspace.root)
     assert len(text) < 150_000
     assert "Cut here; the linked file has all of it." in text
