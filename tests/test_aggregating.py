@@ -12,11 +12,11 @@ TWO = shell("T-02", "echo two", needs=["T-01"])
 ROLE = "---\nname: orchestrator\ndescription: Joins.\nmodel: joined\ntools: []\n---\nYou join results.\n"
 
 
-def answering(project: Project) -> None:
+def answering(project: Project, model: str = "joined") -> None:
     """Let the stand-in join results where the program itself asks."""
     folder = project.workspace / "templates" / "workers"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "orchestrator.md").write_text(ROLE)
+    (folder / "orchestrator.md").write_text(ROLE.replace("joined", model))
 
 
 def finished(project: Project, *tasks: dict[str, Any], **more: Any) -> None:
@@ -107,6 +107,21 @@ def test_a_synthesis_that_failed_is_tried_again_and_not_added_again(project: Pro
 
     assert project.do("aggregate", "--synthesize").status == 0
     assert list(project.statuses()) == ["T-01", "T-02", "Synthesis-01"]
+
+
+def test_a_synthesis_outlives_who_asked_for_it_and_is_paid_once(project: Project) -> None:
+    finished(project)
+    answering(project, "slow+joined")
+    project.environment["STANDIN_PAUSE"] = "0.2"
+    process = project.start("aggregate", "--synthesize")
+    project.await_note("start Synthesis-01")
+    project.kill(process)
+
+    done = project.do("aggregate", "--synthesize")
+
+    assert done.status == 0, done
+    assert len(project.noted("start Synthesis-01")) == 1
+    assert "> # All of it\n" in final(project)
 
 
 def test_nothing_is_begun_where_nothing_was_completed(project: Project) -> None:

@@ -48,7 +48,8 @@ ROOMS: dict[str, set[str]] = {
     "plancommands": {"automatic", "revisions", "rollback", "running", "edges", "core"},
     "commands": {
         "plancommands",
-        *("aggregating", "sessioncommands", "insession", "demonstration", "running", "health", "planning", "following", "progress"),
+        *("aggregating", "sessioncommands", "insession", "demonstration", "running", "health", "planning"),
+        *("following", "progress"),
         *("dynamic", "runs", "dispatcher", "clis", "edges", "core"),
     },
     "__main__": {"commands"},

@@ -248,7 +248,10 @@ def test_a_wait_for_discoveries_returns_when_one_comes_and_says_how_to_go_on(pro
     answers(project, A=found, B="hold")
     work = {"description": "work"}
     project.plan(
-        {"id": "A", "title": "a", **work}, {"id": "B", "title": "b", **work}, replan="off", limits={"parallelism": 2}
+        {"id": "A", "title": "a", **work},
+        {"id": "B", "title": "b", **work},
+        replan="off",
+        limits={"parallelism": 2},
     )
     process = project.start("run", "plan.yaml")
     until(lambda: project.events("AttemptFinished", "A"), "the end of A")
@@ -298,3 +301,19 @@ def test_the_plan_of_a_run_that_grew_is_shown_as_it_stands(project: Project) -> 
     project.run()
     revise(project, add=[{"title": "Bee", "cli": "shell", "run": "true", "needs": ["A"]}])
     assert "2 tasks in 2 batches" in project.do("plan").out
+
+
+def test_a_revision_is_taken_where_the_dispatcher_was_killed_and_its_workers_live(project: Project) -> None:
+    project.plan(shell("A", note("start A"), HOLD), shell("B", note("start B"), needs=["A"]))
+    process = project.start("run", "plan.yaml")
+    project.await_note("start A")
+    project.kill(process)
+    done = revise(
+        project, cancel=[{"task": "B"}, {"task": "A"}], add=[{"title": "Cee", "cli": "shell", "run": "true"}]
+    )
+    assert (done.status, "go on with:" in done.out) == (0, True)
+    assert "refused: cancel A: it is running" in done.out
+    project.go()
+    assert project.do("run").status == 0
+    assert project.noted("start") == ["start A"]
+    assert project.statuses() == {"A": "completed", "T-01": "completed"}

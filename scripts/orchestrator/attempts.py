@@ -363,8 +363,8 @@ class Attempts:
             attempt.ending = Ending(attempt.ending.exit if attempt.ending else None, attempt.stopped)
 
     def _seen_before(self, attempt: Attempt) -> artifacts.Seen | None:
-        """What matched the task's artifacts before the first attempt that declared them."""
-        for number in range(1, attempt.number + 1):
+        """What matched the task's artifacts before the first attempt that declared them; 0: one that was taken back."""
+        for number in range(attempt.number + 1):
             data = _read(f"{self._workspace.attempt(attempt.task.task.id, number)}/artifacts.json")
             if data and (seen := artifacts.load(data, attempt.task.task.artifacts)) is not None:
                 return seen

@@ -21,8 +21,8 @@ Exit codes:
   0    all tasks completed (for a query: answered)
   1    the run ended with failed, skipped, cancelled or not started tasks
   2    bad usage or an invalid plan
-  3    waiting for a person: a blocked task
-  4    stopped at a limit of the run: budget, deadline
+  3    waiting for a person: a blocked task, a revision to approve, tasks for a session
+  4    stopped at a limit of the run: budget, deadline, rounds, growth
   5    the environment: CLI missing, not logged in, no credit, disk full
   6    another dispatcher holds this workspace
   75   still running when `wait` timed out
@@ -203,9 +203,13 @@ def run(
 @orchestrate.command()
 @click.option("--timeout", help="Give up after this duration (30s, 10m), with exit code 75.")
 @click.option(
-    "--discoveries", is_flag=True, help="Return too when a worker reports discoveries, tasks or questions (75)."
+    "--discoveries",
+    is_flag=True,
+    help="Return too when a worker reports discoveries, tasks or questions (75).",
 )
-@click.option("--since", type=click.IntRange(0), metavar="SEQ", help="Discoveries after this event; else new ones.")
+@click.option(
+    "--since", type=click.IntRange(0), metavar="SEQ", help="Discoveries after this event; else new ones."
+)
 @json_option
 @click.pass_context
 def wait(

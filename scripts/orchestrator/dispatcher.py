@@ -86,7 +86,7 @@ class Conductor(Protocol):
     """What may change the plan while it runs: see `dynamic.Planner`."""
 
     def turn(self, *, may_call: bool) -> None: ...
-    def obey(self, order: Order) -> None: ...
+    def obey(self, order: Order) -> bool: ...
 
 
 class Dispatcher:
@@ -462,9 +462,10 @@ class Dispatcher:
                 self._obey_stop(order)
                 return True
             if order.order in inbox.ABOUT_THE_PLAN:
-                if self.conductor is not None:
-                    self.conductor().obey(order)
-                return True
+                if self.conductor is None:
+                    # Who takes in what a session says changes no plan: the order stays for whoever does.
+                    return False
+                return self.conductor().obey(order)
             return self._obey_about_task(order)
         except ImpossibleEvent:
             # The task has moved on since the order was given: there is nothing left to do about it.

@@ -70,14 +70,21 @@ class Planner:
         """Begin a synthesis of what there is, wherever the rounds stand."""
         self._begin("synthesis", tuple(self._state.replanning.news))
 
-    def obey(self, order: Order) -> None:
-        """Take in what a person says about the plan: a revision of their own, or yes or no to one that waits."""
+    def obey(self, order: Order) -> bool:
+        """Take in what a person says about the plan: a revision of their own, or yes or no to one that waits.
+
+        Returns:
+            False: not yet. A revision waits its turn behind one that a person has not decided about.
+        """
         proposed = self._state.replanning.proposed
-        if order.order == "revise" and order.revision is not None:
-            self._take(order.revision, "person", (), order=order.name)
-        elif proposed is None:
-            return
-        elif order.order == "approve":
+        if order.order == "revise":
+            if proposed is None and order.revision is not None:
+                self._take(order.revision, "person", (), order=order.name)
+            return proposed is None
+        if proposed is None or order.about not in (0, proposed.seq):
+            # Decided meanwhile: it was not this one that was shown to the person.
+            return True
+        if order.order == "approve":
             asked: dict[str, Any] = {"source": proposed.source, "considered": proposed.considered}
             self._apply(proposed.revision, proposed.by, (), order=order.name, **asked)
         else:
@@ -87,6 +94,7 @@ class Planner:
                 **stamp, by="person", reason=reason, source=proposed.source, order=order.name
             )
             self._dispatcher.record(event)
+        return True
 
     def _take_answer(self, name: str) -> None:
         call, considered = self._state.replanning.calls[name]

@@ -79,7 +79,7 @@ def approve(workspace: Workspace, here: Path, as_json: bool, patience: float) ->
     waiting = _waiting(workspace)
     state = _loaded(workspace)
     checked = _checked(workspace, state, waiting.revision, waiting.by, waiting.considered, here)
-    return _carried(workspace, Order("approve"), checked, as_json, patience)
+    return _carried(workspace, Order("approve", about=waiting.seq), checked, as_json, patience)
 
 
 def reject(workspace: Workspace, reason: str, as_json: bool, patience: float) -> int:
@@ -88,8 +88,8 @@ def reject(workspace: Workspace, reason: str, as_json: bool, patience: float) ->
     Raises:
         UsageError: no revision waits.
     """
-    _waiting(workspace)
-    return _carried(workspace, Order("reject", text=reason), None, as_json, patience)
+    order = Order("reject", text=reason, about=_waiting(workspace).seq)
+    return _carried(workspace, order, None, as_json, patience)
 
 
 def _loaded(workspace: Workspace) -> RunState:

@@ -49,7 +49,7 @@ def test_a_plan_that_does_not_grow_says_nothing_of_growth() -> None:
 
 def test_status_tells_the_growth_in_two_lines() -> None:
     assert list(growth.lines(grown().state)) == [
-        "plan: 1 round, 2 planned first, 2 now (2 added, 1 taken out, 1 deferred); 1 planning call",
+        "plan: 1 round, 2 planned first, 2 now (2 added, 1 taken out, 1 deferred)",
         "limit reached: T-04: max_tasks of 2 is reached",
     ]
 

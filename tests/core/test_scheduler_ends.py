@@ -8,6 +8,7 @@ from fakes import START, Simulation, plan, task
 
 from orchestrator.core import events
 from orchestrator.core.plan import Limits, Task
+from orchestrator.core.revision import Revision
 from orchestrator.core.scheduler import Finish, Launch, Stop, Verify
 
 NOW = START.timestamp()
@@ -204,3 +205,11 @@ def test_a_login_that_works_again_forgives_the_refusal_before() -> None:
         outcome=lambda name, attempt: "authentication" if attempt == 1 else "success",
     )
     assert simulation.run() == Finish(0, "completed")
+
+
+def test_a_revision_that_waits_is_no_end_even_where_all_tasks_are_completed() -> None:
+    simulation = Simulation(plan(task("A"), replan="ask", verify=("true",)))
+    simulation.turn()
+    simulation.tell(events.RevisionProposed, revision=Revision(finish="all is done"), by="planner")
+    (finish,) = simulation.scheduler.decide(simulation.clock.now)
+    assert finish == Finish(3, "a revision of the plan waits for a person: approve or reject it")

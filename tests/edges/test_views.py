@@ -103,6 +103,9 @@ def same_as_golden(name: str, text: str) -> None:
     assert text == path.read_text(encoding="utf-8")
 
 
+ADDITION = Addition(
+    "Prices are in cents.", "```\nverify failed\n```\n", "Take the second one.", ("Bash(npm test)",)
+)
 PLAN, SYNTHESIS = Task(id="Plan-01", worker=PLANNER), Task(id="Synthesis-01", worker=PLANNER)
 
 
@@ -199,15 +202,13 @@ def test_prompt(workspace: Workspace, story: Story) -> None:
 @pytest.mark.parametrize("begins", ["continued", "corrected", "answered"])
 def test_prompts_of_sessions_that_go_on(workspace: Workspace, story: Story, begins: Begins) -> None:
     views = Views(workspace, story.history)
-    addition = Addition("Prices are in cents.", "```\nverify failed\n```\n", "Take the second one.", ("Bash(npm test)",))
-    text = views.prompt(story.plan, story.state.by_id["T-01"], (), begins, addition)
+    text = views.prompt(story.plan, story.state.by_id["T-01"], (), begins, ADDITION)
     same_as_golden(f"prompt_{begins}.md", text)
 
 
 def test_a_prompt_with_what_came_after_the_plan(workspace: Workspace, story: Story) -> None:
     views = Views(workspace, story.history)
-    addition = Addition("Prices are in cents.", "```\nverify failed\n```\n", "Take the second one.", ("Bash(npm test)",))
-    text = views.prompt(story.plan, story.state.by_id["T-01"], (), addition=addition)
+    text = views.prompt(story.plan, story.state.by_id["T-01"], (), addition=ADDITION)
     same_as_golden("prompt_with_additions.md", text)
 
 

@@ -182,10 +182,7 @@ def lines(state: RunState) -> Iterator[str]:
     moves += [f"{found.taken_out} taken out"] if found.taken_out else []
     moves += [f"{found.deferred} deferred"] if found.deferred else []
     how = f" ({', '.join(moves)})" if moves else ""
-    yield (
-        f"plan: {counted(growth.rounds, 'round')}, {found.first} planned first, {found.now} now{how}; "
-        f"{counted(found.planning_calls, 'planning call')}"
-    )
+    yield f"plan: {counted(growth.rounds, 'round')}, {found.first} planned first, {found.now} now{how}"
     if reached := limit(state):
         yield f"limit reached: {one_line(reached, 200)}"
     elif why := over(state):

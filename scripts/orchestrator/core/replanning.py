@@ -121,7 +121,7 @@ class Replanning:
         if event.by != "program":
             count = sum(not is_planning(task) for task in tasks) - len(self.deferred)
             self._close(event, event.changes, event.refused, event.near, count)
-            if self.first is None and event.tasks:
+            if self.first is None and event.tasks and event.by == "planner":
                 self.first = count
         if event.call:
             self._open(event)
@@ -149,6 +149,12 @@ class Replanning:
         if name == self.open_call:
             self.open_call = ""
             self.failed_calls += 1
+
+    def reopen(self, name: str) -> None:
+        """A planning call that had failed gets fresh attempts."""
+        if name in self.calls and not self.open_call:
+            self.open_call = name
+            self.failed_calls = max(self.failed_calls - 1, 0)
 
     def _close(
         self, event: PlanRevised | RevisionRejected, changes: Names, refused: Names, near: Names, count: int

@@ -375,7 +375,8 @@ class Scheduler:
         return self.state.ended == len(self.state.tasks)
 
     def _unverified(self) -> bool:
-        return bool(self.plan.verify) and self._all_completed() and self.state.verified is None
+        waits = self.state.replanning.proposed is not None
+        return bool(self.plan.verify) and self._all_completed() and self.state.verified is None and not waits
 
     def _finish(self, late: str = "") -> Finish:
         state = self.state
@@ -384,7 +385,8 @@ class Scheduler:
             return Finish(4, limit)
         if self._unverified():
             return Finish(1, "the plan's own verify was not run")
-        if self._all_completed():
+        waits = state.replanning.proposed is not None
+        if self._all_completed() and not waits:
             verified = state.verified
             return Finish(1, verified.reason) if verified and not verified.passed else Finish(0, "completed")
         if state.halted:
@@ -393,7 +395,7 @@ class Scheduler:
             return Finish(4, late)
         if self._spent() and not self._all_ended():
             return Finish(4, f"the budget of ${self.budget:.2f} is spent")
-        if state.replanning.proposed is not None:
+        if waits:
             return Finish(3, "a revision of the plan waits for a person: approve or reject it")
         if state.tally["blocked"]:
             return Finish(3, "waiting for a person")

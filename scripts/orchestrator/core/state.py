@@ -510,6 +510,7 @@ class RunState:
         task = self._unfinished(event.task, "is cancelled")
         task.reason, task.ended = "cancelled by a person", event.time
         self.orders.add(event.order)
+        self.replanning.fail_call(event.task)
         self._end(task, "cancelled")
 
     def _unfinished(self, name: str, what: str) -> TaskState:
@@ -532,8 +533,8 @@ class RunState:
                 self._uncount(other)
                 other.renew()
         task.be_out_of_trouble()
+        self.replanning.reopen(event.task)
         self._reconsider_after(task)
-
         if event.allow:
             self.allowed[event.task] = (*self.allowed.get(event.task, ()), *event.allow)
             self.told[event.task] = Told(allow=event.allow)

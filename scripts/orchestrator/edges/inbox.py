@@ -28,6 +28,8 @@ class Order(Struct, frozen=True, omit_defaults=True):
     allow: tuple[str, ...] = ()
     text: str = ""
     revision: Revision | None = None
+    about: int = 0
+    """The number of the event that is approved or rejected; 0: whatever waits."""
     attempt: int = 0
     report: str = ""
     failed: str = ""

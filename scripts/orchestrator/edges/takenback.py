@@ -84,6 +84,7 @@ def finish(workspace: Workspace) -> None:
     if _swapped(workspace, note):
         _stop(note.stop)
         for name in note.move:
+            _keep_seen(workspace.root / name)
             _move(workspace.root / name, workspace.root / note.archive / name)
     else:
         _forget(workspace.root / note.archive / workspace.journal.name)
@@ -104,6 +105,15 @@ def _stop(markers: Collection[str]) -> None:
     if markers:
         for marker in {entry.marker for entry in table().values()} & set(markers):
             stop_now(marker)
+
+
+def _keep_seen(folder: Path) -> None:
+    """What stood there before a task's first attempt: files that are not touched are no proof against the next one."""
+    seen = folder / "artifacts.json"
+    if seen.exists():
+        first = folder.with_suffix(".0")
+        first.mkdir(mode=0o700, exist_ok=True)
+        write_whole_bytes(str(first / seen.name), seen.read_bytes(), durable=True)
 
 
 def _move(path: Path, target: Path) -> None:
