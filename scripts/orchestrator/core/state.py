@@ -6,12 +6,11 @@ edges; only a changed plan and a retry, which people make by hand, look at every
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from sys import intern
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.core import verdict
@@ -39,65 +38,44 @@ from orchestrator.core.events import (
     TaskRetried,
     TaskSkipped,
 )
-from orchestrator.core.plan import Plan, Task
-from orchestrator.core.replanning import News, Replanning, is_planning
-from orchestrator.core.sameness import changes_work
+from orchestrator.core.plan import Plan
+from orchestrator.core.planstate import PlanState, Told
+from orchestrator.core.replanning import News, is_planning
 from orchestrator.core.spending import Spending
 from orchestrator.core.taskstate import DEAD, ENDED, STATUSES, TaskState
-from orchestrator.core.workers import GENERAL, WorkerType
 from orchestrator.errors import ImpossibleEvent
 
 __all__ = ["DEAD", "ENDED", "STATUSES", "RunState", "TaskState", "Told", "fold"]
 
 
-class Told(Struct, frozen=True):
-    """What a person added for a task's next attempt: an answer, or permission rules."""
-
-    text: str = ""
-    allow: tuple[str, ...] = ()
-
-
-class RunState:
+class RunState(PlanState):
     """The state of a run, from its first event to its last.
 
-    `told` and `allowed` are by task: what its next attempt is told, and the rules that were added. `spending` is by
-    worker type. `written` is the plan as a person wrote it, before revisions. `session_costs` are the dollars that
-    sessions have cost which may go on.
+    `allowed` are the rules that were added, by task; `spending` is by worker type. `written` is the plan as a
+    person wrote it, before revisions. `session_costs` are the dollars that sessions have cost which may go on.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.run = ""
         self.project = ""
         self.pid = 0
         self.parallelism: int | None = None
         self.budget_usd: float | None = None
-        self.plan: Plan | None = None
         self.written: Plan | None = None
-        self.replanning = Replanning()
-        self.workers: dict[str, WorkerType] = {}
-        self.told: dict[str, Told] = {}
         self.allowed: dict[str, tuple[str, ...]] = {}
         self.spending: dict[str, Spending] = {}
         self.session_costs: dict[str, float] = {}
         self.paused: LaunchesPaused | None = None
         self.refusals = 0
-        self.tasks: list[TaskState] = []
-        self.by_id: dict[str, TaskState] = {}
-        self.retired: dict[str, TaskState] = {}
-        self.seats = 0
-        self.running: dict[str, TaskState] = {}
-        self.tally: dict[str, int] = dict.fromkeys((*ENDED, "blocked"), 0)
         self.started: datetime | None = None
         self.resumed: datetime | None = None
         self.finished: RunFinished | None = None
         self.verified: PlanVerified | None = None
         self.cost_usd = 0.0
         self.halted = ""
-        self.stoppers: set[str] = set()
         self.orders: set[str] = set()
         self.seq = 0
-        self.opened: list[TaskState] = []
-        self.doomed: list[TaskState] = []
 
     def apply(self, event: Event) -> None:
         """Take one event in.
@@ -108,46 +86,10 @@ class RunState:
         _APPLY[event.__class__](self, event)
         self.seq = event.seq
 
-    def counts(self) -> dict[str, int]:
-        """How many tasks have each status, in the order of STATUSES."""
-        counts = dict.fromkeys(STATUSES, 0)
-        for task in self.tasks:
-            counts[task.status] += 1
-        return counts
-
-    @property
-    def ended(self) -> int:
-        """How many tasks have ended, however they ended."""
-        return sum(self.tally[mark] for mark in ENDED)
-
     @property
     def launched(self) -> list[TaskState]:
         """What runs as a process: all that runs but what a session works on."""
         return [task for task in self.running.values() if task.task.cli != "session"]
-
-    def worker_of(self, task: Task) -> WorkerType:
-        """The worker type that a task is written for, as it was when the plan was accepted."""
-        return self.workers.get(task.worker, GENERAL)
-
-    def agent_of(self, name: str) -> int | None:
-        """The number of a task's agent, also of a task that the plan no longer holds; None: never heard of it."""
-        task = self.by_id.get(name) or self.retired.get(name)
-        return task.agent if task else None
-
-    def needs_of(self, task: TaskState) -> Iterator[TaskState]:
-        """The tasks whose results are inputs of `task`."""
-        return (self.by_id[name] for name in task.task.needs)
-
-    def dependents_of(self, task: TaskState) -> list[TaskState]:
-        """All that need `task`, directly or through others."""
-        seen: dict[int, TaskState] = {}
-        queue = list(task.needed_by)
-        while queue:
-            dependent = queue.pop()
-            if dependent.index not in seen:
-                seen[dependent.index] = dependent
-                queue.extend(dependent.needed_by)
-        return list(seen.values())
 
     def _begin(self, event: RunStarted) -> None:
         if self.run:
@@ -168,36 +110,17 @@ class RunState:
 
     def _accept(self, event: PlanAccepted) -> None:
         self._take_plan(event.plan, {worker.name: worker for worker in event.workers})
+        self.finished = self.verified = None
         self.written = event.written or event.plan
         if event.plan.replan != "off" and self.replanning.first is None:
             planned = sum(not is_planning(task) for task in event.plan.tasks)
             self.replanning.first = planned or None
 
-    def _take_plan(self, plan: Plan, workers: dict[str, WorkerType]) -> None:
-        """Go on with `plan`: what is the same task still keeps its story."""
-        known = {**self.retired, **self.by_id}
-        asked_anew = self.plan is not None and self.plan.request != plan.request
-        _refuse_unknown_tasks(plan)
-        self._refuse_to_change_running(plan, workers, asked_anew)
-        self.plan = plan
-        self.tasks = [self._carry(known, task, i, workers, asked_anew) for i, task in enumerate(plan.tasks)]
-        self.workers = workers
-        self.by_id = {task.task.id: task for task in self.tasks}
-        self.retired = {name: task for name, task in known.items() if name not in self.by_id}
-        self.finished = self.verified = None
-        for task in self.retired.values():
-            if asked_anew and task.task.cli != "shell":
-                task.forget()
-        self._link()
-        if known:
-            self._reconsider_all(self._in_order(self.tasks))
-        else:
-            self._open_first()
-
     def _revise(self, event: PlanRevised) -> None:
         if self.plan is None:
             raise ImpossibleEvent("a plan is revised that was not accepted")
-        for name in (*event.dropped, *event.asked):
+        known = (name for name in event.asked if name in self.by_id)
+        for name in (*event.dropped, *known):
             if self._task(name).running or self._task(name).mark == "completed":
                 raise ImpossibleEvent(f"a revision changes {self._story(self._task(name))}")
         changed = {task.id: task for task in event.tasks}
@@ -205,6 +128,7 @@ class RunState:
         plan = replace(self.plan, tasks=(*kept, *changed.values()))
         retiring = [self.by_id[name] for name in event.dropped]
         self._take_plan(plan, self.workers | {worker.name: worker for worker in event.workers})
+        self.finished = self.verified = None
         for task in retiring:
             task.mark, task.reason, task.ended = "cancelled", event.dropped[task.task.id], event.time
         self.replanning.revise(event, plan.tasks)
@@ -234,167 +158,6 @@ class RunState:
     def _roll_back(self, event: RunRolledBack) -> None:
         self.cost_usd += event.cost_usd
         self.finished = None
-
-    def _link(self) -> None:
-        needed: dict[str, list[TaskState]] = {}
-        after: dict[str, list[TaskState]] = {}
-        for task in self.tasks:
-            for name in task.task.needs:
-                needed.setdefault(name, []).append(task)
-            for name in task.task.after:
-                after.setdefault(name, []).append(task)
-        for name, dependents in needed.items():
-            self.by_id[name].needed_by = dependents
-        for name, dependents in after.items():
-            self.by_id[name].after_of = dependents
-
-    def _open_first(self) -> None:
-        for task in self.tasks:
-            task.unmet = len(task.task.needs) + len(task.task.after)
-            if not task.unmet:
-                self.opened.append(task)
-
-    def _in_order(self, tasks: Sequence[TaskState]) -> list[TaskState]:
-        """`tasks`, each after those of them that it waits for."""
-        inside = {task.task.id for task in tasks}
-        left = {t.index: sum(name in inside for name in (*t.task.needs, *t.task.after)) for t in tasks}
-        queue = [task for task in tasks if not left[task.index]]
-        for task in queue:
-            for dependent in (*task.needed_by, *task.after_of):
-                if dependent.task.id in inside:
-                    left[dependent.index] -= 1
-                    if not left[dependent.index]:
-                        queue.append(dependent)
-        return queue
-
-    def makes_another(
-        self, old: Task, new: Task, workers: Mapping[str, WorkerType], asked_anew: bool
-    ) -> bool:
-        """Whether a changed plan makes a task another one; `asked_anew`: its request was changed too."""
-        return changes_work(old, new, self.worker_of(old), workers.get(new.worker, GENERAL), asked_anew)
-
-    def _refuse_to_change_running(
-        self, plan: Plan, workers: Mapping[str, WorkerType], asked_anew: bool
-    ) -> None:
-        if not self.running:
-            return
-        coming = {task.id: task for task in plan.tasks}
-        for name, task in self.running.items():
-            if name not in coming or self.makes_another(task.task, coming[name], workers, asked_anew):
-                raise ImpossibleEvent(f"the plan changes {name}, which is running")
-
-    def _carry(
-        self,
-        known: dict[str, TaskState],
-        task: Task,
-        index: int,
-        workers: Mapping[str, WorkerType],
-        asked_anew: bool,
-    ) -> TaskState:
-        state = known.get(task.id)
-        if state is None:
-            self.seats += 1
-            return TaskState(task, index, self.seats)
-        if self.makes_another(state.task, task, workers, asked_anew):
-            state.forget()
-            self.told.pop(task.id, None)
-        state.task, state.index = task, index
-        state.needed_by = state.after_of = ()
-        return state
-
-    def _reconsider_all(self, tasks: Sequence[TaskState]) -> None:
-        self.tally = dict.fromkeys(self.tally, 0)
-        self.stoppers = set()
-        self.opened, self.doomed = [], []
-        for task in tasks:
-            self._reconsider(task)
-
-    def _reconsider_after(self, first: TaskState) -> None:
-        """Look again at `first`, which was renewed, and at all that waits for it."""
-        seen = {first.index: first}
-        queue = [first]
-        while queue:
-            task = queue.pop()
-            for dependent in (*task.needed_by, *task.after_of):
-                if dependent.index not in seen:
-                    seen[dependent.index] = dependent
-                    queue.append(dependent)
-        for task in self._in_order(list(seen.values())):
-            self._uncount(task)
-            self._reconsider(task)
-
-    def _reconsider(self, task: TaskState) -> None:
-        needs = [self.by_id[name] for name in task.task.needs]
-        task.unmet = sum(need.mark != "completed" for need in needs)
-        stale = bool(task.unmet) or task.basis != self._basis(task)
-        task.unmet += sum(self.by_id[name].mark not in ENDED for name in task.task.after)
-        if task.running:
-            if stale or task.trouble.doubted:
-                task.in_trouble.doubted = stale
-            return
-        dead = any(need.mark in DEAD for need in needs)
-        put_off = task.task.id in self.replanning.deferred
-        if (task.mark in _FROM_INPUTS and stale and task.number) or (
-            task.mark == "skipped" and not dead and not put_off
-        ):
-            task.set_aside()
-        if task.mark:
-            self._count(task)
-        elif dead:
-            self.doomed.append(task)
-        elif not task.unmet and not self._take_up(task):
-            self.opened.append(task)
-
-    def _basis(self, task: TaskState) -> tuple[str, ...]:
-        return tuple([self.by_id[name].result for name in task.task.needs])
-
-    def _take_up(self, task: TaskState) -> bool:
-        kept = task.trouble.kept
-        if kept is None or kept.basis != self._basis(task):
-            return False
-        task.take_up(kept)
-        self._count(task)
-        return True
-
-    def _count(self, task: TaskState) -> None:
-        assert task.mark
-        self.tally[task.mark] += 1
-        if task.mark == "failed" and task.task.on_failure == "stop":
-            self.stoppers.add(task.task.id)
-
-    def _uncount(self, task: TaskState) -> None:
-        if task.mark:
-            self.tally[task.mark] -= 1
-        self.stoppers.discard(task.task.id)
-
-    def _end(self, task: TaskState, mark: str) -> None:
-        """Give `task` its fate, and let those that waited for it know."""
-        if task.mark:
-            self._uncount(task)
-        task.mark = mark
-        self._count(task)
-        if task.needed_by or task.after_of:
-            self._spread(task)
-
-    def _spread(self, task: TaskState) -> None:
-        queue = [task]
-        while queue:
-            done = queue.pop()
-            if done.mark == "completed":
-                queue.extend(self._release(done.needed_by))
-            elif done.mark in DEAD:
-                self.doomed.extend(d for d in done.needed_by if not d.mark and not d.running)
-            if done.mark in ENDED:
-                queue.extend(self._release(done.after_of))
-
-    def _release(self, dependents: Sequence[TaskState]) -> Iterator[TaskState]:
-        for task in dependents:
-            task.unmet -= 1
-            if not task.unmet and not task.mark and not task.running:
-                if self._take_up(task):
-                    yield task
-                else:
-                    self.opened.append(task)
 
     def _launch(self, event: AttemptStarted) -> None:
         task = self._task(event.task)
@@ -492,9 +255,6 @@ class RunState:
         else:
             self._end(task, mark)
 
-    def _is_stale(self, task: TaskState) -> bool:
-        return task.basis != self._basis(task) or any(n.mark != "completed" for n in self.needs_of(task))
-
     def _block(self, event: TaskBlocked) -> None:
         task = self._unfinished(event.task, "is blocked")
         task.reason = event.question
@@ -564,19 +324,6 @@ class RunState:
             raise ImpossibleEvent(f"the run finishes, but {self._story(self.launched[0])}")
         self.finished = event
 
-    def _task(self, name: str) -> TaskState:
-        task = self.by_id.get(name)
-        if task is None:
-            raise ImpossibleEvent(f"no task {name} in the plan")
-        return task
-
-    @staticmethod
-    def _story(task: TaskState) -> str:
-        last = f", last outcome: {task.outcome}" if task.outcome else ""
-        return f"{task.task.id} is {task.status} after {task.number} attempts{last}"
-
-
-_FROM_INPUTS = ("completed", "failed", "blocked")
 
 _APPLY: dict[type, Any] = {
     RunStarted: RunState._begin,
@@ -601,14 +348,6 @@ _APPLY: dict[type, Any] = {
     PlanVerified: RunState._verify,
     RunFinished: RunState._finish,
 }
-
-
-def _refuse_unknown_tasks(plan: Plan) -> None:
-    ids = {task.id for task in plan.tasks}
-    if len(ids) < len(plan.tasks) or any(
-        not ids.issuperset(names) for t in plan.tasks for names in (t.needs, t.after) if names
-    ):
-        raise ImpossibleEvent("the plan has a task twice, or waits for one that it does not have")
 
 
 def fold(events: Iterable[Event]) -> RunState:
