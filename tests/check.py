@@ -19,7 +19,7 @@ from orchestrator import bootstrap, environment
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ("hatchling", "hypothesis", "mypy", "pytest", "ruff", "xdist")
-CHECKED_FOLDERS = ("scripts", "tests", "bench")
+CHECKED_FOLDERS = ("scripts", "tests", "bench", "evals")
 
 
 def main() -> int:
