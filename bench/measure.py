@@ -30,6 +30,7 @@ GROUPS = {
     "startup": "--version, --help, status",
     "idle": "CPU and memory of the dispatcher while workers work",
     "flood": "memory of the dispatcher while a worker writes without end",
+    "rounds": "bytes of the prompts of planning calls over 50 rounds",
     "prefix": "what requests of real workers in different folders do not share",
     "caching": "input cost of real workers, against all of them launched at once",
     "storm": "real workers at an API that refuses what comes above four at once",

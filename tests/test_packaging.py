@@ -1,15 +1,21 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import re
 import subprocess
 import sys
 import tomllib
+import xml.etree.ElementTree as ET
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from installation import PLAN, User, cache_with_packages, link_packages, tree, version_of
+
+from orchestrator import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME_LOCK = ROOT / "scripts" / "requirements.lock"
@@ -124,3 +130,65 @@ def pins(lock: Path) -> dict[str, str]:
     """Name to version."""
     found = re.findall(r"^([a-z0-9-]+)==(\S+)", lock.read_text(), re.MULTILINE)
     return dict(found)
+
+
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh virtual environment with the wheel, put there by pip, and the packages of the tests."""
+    folder = tmp_path_factory.mktemp("wheel") / "environment"
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    command = [f"{folder}/bin/python", "-m", "pip", "install", "-q", "--no-deps", "--no-index", str(wheel)]
+    subprocess.run(command, check=True, env={"PATH": os.defpath, "HOME": str(folder)})
+    (packages,) = folder.glob("lib/python*/site-packages")
+    link_packages(packages)
+    return folder
+
+
+@pytest.fixture
+def user(environment: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> User:
+    """Somebody with that environment on the PATH."""
+    cache = cache_with_packages(tmp_path_factory.mktemp("cache"))
+    return User(tmp_path, environment / "bin", XDG_CACHE_HOME=str(cache))
+
+
+def test_from_the_wheel_the_same_skill_is_installed_as_from_a_clone(user: User, tmp_path: Path) -> None:
+    done = user.type("orchestrate", "install")
+    other = User(tmp_path / "other", XDG_CACHE_HOME=user.variables["XDG_CACHE_HOME"])
+    other.orchestrate("install")
+
+    assert done.status == 0, done.err
+    assert '"Bash(orchestrate *)"' in done.out
+    assert version_of(user.skill) == version_of(other.skill) == "0.1.0"
+    assert tree(user.skill) == tree(other.skill)
+
+
+def test_what_the_wheel_installed_works_without_it(user: User) -> None:
+    (user.here / "plan.yaml").write_text(PLAN)
+    user.type("orchestrate", "install")
+    user.variables["PATH"] = f"{user.commands}:{os.defpath}"
+
+    assert user.type("orchestrate", "install", "--check").status == 0
+    assert user.type("orchestrate", "run", "plan.yaml").status == 0
+    assert user.type("orchestrate", "uninstall").status == 0
+    assert not user.skill.exists()
+    assert not user.command.exists()
+
+
+def test_the_wheel_runs_a_plan_and_cannot_be_linked(user: User) -> None:
+    (user.here / "plan.yaml").write_text(PLAN)
+
+    assert user.type("orchestrate", "run", "plan.yaml").status == 0
+    refused = user.type("orchestrate", "install", "--link")
+
+    assert refused.status == 2
+    assert "--link is for a clone" in refused.err
+
+
+def test_the_plugin_has_the_version_and_the_name_of_the_project(project: dict[str, Any]) -> None:
+    plugin = json.loads((ROOT / ".claude-plugin" / "plugin.json").read_text())
+    market = json.loads((ROOT / ".claude-plugin" / "marketplace.json").read_text())
+
+    assert (plugin["name"], plugin["version"]) == (project["project"]["name"], __version__)
+    assert [entry["name"] for entry in market["plugins"]] == [plugin["name"]]
+    assert market["plugins"][0]["description"] == plugin["description"]
+    assert ET.parse(ROOT / ".claude-plugin" / "icon.svg").getroot().get("viewBox")

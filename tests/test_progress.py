@@ -136,3 +136,17 @@ def test_a_planning_call_and_a_refusal_are_one_line_each() -> None:
 
     assert asked == "replanning asked for over the reports of T-01"
     assert refused == "revision refused: nothing of it holds"
+
+
+def test_a_session_task_that_failed_its_check_waits_for_a_session_and_for_no_clock() -> None:
+    story = Story(Task(id="A", cli="session", verify=("false",)))
+    story.start("A").wait(10).end("A", "unverified", "verify `false`: exit status 1")
+    shown = "\n".join(progress.status_lines(story.state, 4242, story.now, ascii_only=True))
+    assert "another attempt when a session starts it: `orchestrate next` shows what was wrong" in shown
+    assert ("holding" in shown, "waiting for a session (to be started: A)" in shown) == (False, True)
+
+
+def test_a_task_that_a_session_has_had_too_long_is_told_with_the_lines_that_end_it() -> None:
+    shown = told(Story(Task(id="A", cli="session", timeout="30m")).start("A"))
+    assert "overdue: a session has had it for 1h 00m, its timeout is 30m" in shown
+    assert ("finish A --result FILE" in shown, "cancel A" in shown) == (True, True)

@@ -87,17 +87,20 @@ class Assignments:
         told = self._state.told.get(task.task.id)
         addition = Addition(
             context="" if is_planning(task.task) else self._state.replanning.context,
-            feedback=self._feedback(task),
+            feedback=self.feedback(task),
             answer=told.text if told else "",
             allowed=self._state.allowed.get(task.task.id, ()),
         )
+        if task.task.cli == "session":
+            return self._views.session_prompt(self._state, task, needs, addition)
         return self._views.prompt(plan, task, needs, begins, addition)
 
-    def _feedback(self, task: TaskState) -> str:
+    def feedback(self, task: TaskState) -> str:
         """What the checks of the attempt before found wrong."""
         if task.outcome not in ("unverified", "invalid output"):
             return ""
-        for number in range(task.number - 1, 0, -1):
+        last = task.number - 1 if task.running else task.number
+        for number in range(last, 0, -1):
             path = f"{self._workspace.attempt(task.task.id, number)}/{FEEDBACK}"
             if os.path.exists(path):
                 with open(path, encoding="utf-8", errors="replace") as file:

@@ -10,24 +10,20 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Literal, Protocol
 
-import msgspec
-from msgspec.structs import replace
-
 from orchestrator.assignments import FEEDBACK, Assignments
-from orchestrator.attempt import Attempt, own_cost
+from orchestrator.attempt import Attempt
 from orchestrator.clis import claude_output, shell
-from orchestrator.core import feedback, report, verdict
+from orchestrator.core import feedback, verdict
 from orchestrator.core.governor import Sign
-from orchestrator.core.overlap import covers
-from orchestrator.core.plan import Task, seconds
+from orchestrator.core.plan import seconds
 from orchestrator.core.redaction import LONGEST_SHAPE, Redactor
 from orchestrator.core.state import RunState, TaskState
-from orchestrator.core.text import clean
 from orchestrator.core.verdict import Check, Ending, Said
-from orchestrator.edges import artifacts, handedin, results
+from orchestrator.edges import artifacts, results
 from orchestrator.edges.processes import Ended, How
 from orchestrator.edges.workspace import Workspace, show_same, write_all, write_whole_bytes
 from orchestrator.resultfiles import ResultFiles
+from orchestrator.testimony import Testimony
 
 HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 """Errors at a launch that the next launch would meet too: the dispatcher gives up, the run can be resumed."""
@@ -72,6 +68,7 @@ class Attempts:
         self._results = result_files
         self._clock = clock
         self._redactor = redactor
+        self.testimony = Testimony(state, workspace, redactor)
         self.running: dict[str, Attempt] = {}
 
     def start(self, task: TaskState, ceiling: float | None = None) -> Attempt | None:
@@ -80,7 +77,7 @@ class Attempts:
         Raises:
             OSError: nothing could be launched here, now (a full disk, a read-only one).
         """
-        attempt = self._new(task, self._clock())
+        attempt = self.new(task)
         try:
             given = self._given(task)
             if os.path.isdir(attempt.folder):
@@ -104,12 +101,9 @@ class Attempts:
 
     def recover(self, task: TaskState) -> Attempt | None:
         """Take over an attempt of a dispatcher that is gone; returned with its evidence if it is over."""
-        if any(attempt.task is task for attempt in self.running.values()):
+        if self.under_way(task):
             return None
-        if task.task.cli == "session":
-            self.begin_session(task)
-            return self.take_handed_in(task)
-        attempt = self._new(task, self._clock())
+        attempt = self.new(task)
         folder = attempt.folder
         over = task.task.cli == "shell" and shell.exit_status(_read(f"{folder}/status") or b"") is not None
         if self._processes.adopt(attempt.key, attempt.marker, f"{folder}/stdout", f"{folder}/pid", over=over):
@@ -121,35 +115,23 @@ class Attempts:
         self._gather(attempt, None)
         return attempt if not self.check(attempt) else None
 
-    def begin_session(self, task: TaskState, order: str = "") -> None:
-        """Make the folder of an attempt that a session works on; again where a crash came between."""
-        attempt = self._new(task, self._clock())
-        if order and os.path.isdir(attempt.folder):
+    def begin(self, task: TaskState, *, anew: bool = False) -> None:
+        """Make the folder of an attempt that needs no process; again where a crash came between.
+
+        Args:
+            anew: nothing that is there belongs to this attempt.
+        """
+        attempt = self.new(task)
+        if anew and os.path.isdir(attempt.folder):
             # The journal lost its last lines: what is there belongs to another attempt of this number.
             self._workspace.set_aside(attempt.folder)
         if not os.path.exists(f"{attempt.folder}/prompt.md"):
             os.makedirs(attempt.folder, 0o700, exist_ok=True)
             self._prepare(attempt, self._given(task))
-        if order:
-            handedin.note_start(attempt.folder, order)
 
-    def take_handed_in(self, task: TaskState) -> Attempt | None:
-        """Begin to judge what a session handed in; the attempt, if nothing more is to be learned about it."""
-        attempt = self._new(task, self._clock())
-        if handedin.read(attempt.folder) is None:
-            return None
-        self._gather(attempt, None)
-        return None if self.check(attempt) else attempt
-
-    def abandoned(self, task: TaskState, why: Literal["interrupted", "cancelled"]) -> Attempt:
-        """The attempt of a session that will not be finished."""
-        attempt = self._new(task, self._clock())
-        attempt.stopped, attempt.ending = why, Ending(None, why)
-        attempt.lasted = self._since_start(task, self._clock())
-        return attempt
-
-    def _since_start(self, task: TaskState, moment: float) -> float:
-        return max(0.0, moment - task.attempt_at.timestamp()) if task.attempt_at else 0.0
+    def under_way(self, task: TaskState) -> bool:
+        """Whether a process of the task's attempt, its work or a check of it, is being waited for."""
+        return any(attempt.task is task for attempt in self.running.values())
 
     def ended(self, ended: Ended) -> Attempt | None:
         """Take in the end of a process; the attempt, if nothing more is to be learned about it."""
@@ -239,9 +221,10 @@ class Attempts:
             default=None,
         )
 
-    def _new(self, task: TaskState, began: float) -> Attempt:
+    def new(self, task: TaskState) -> Attempt:
+        """The attempt that was announced for a task, with nothing known of it yet."""
         marker = f"{self._state.run}/{task.task.id}.{task.number}"
-        attempt = Attempt(task, marker, self._workspace.attempt(task.task.id, task.number), began)
+        attempt = Attempt(task, marker, self._workspace.attempt(task.task.id, task.number), self._clock())
         attempt.resumes = self._assignments.resumes(task)
         return attempt
 
@@ -285,11 +268,13 @@ class Attempts:
             written = _read(f"{folder}/status")
             known = shell.exit_status(written) if written is not None else None
             exit_status = known if known is not None else exit_status
-        elif task.cli == "session":
-            exit_status = 0
-            self._take_from_session(attempt)
         else:
-            self._take_in(attempt, claude_output.read(results.lines(f"{folder}/stdout")))
+            self.testimony.take_in(attempt, claude_output.read(results.lines(f"{folder}/stdout")))
+        self.weigh(attempt, exit_status)
+
+    def weigh(self, attempt: Attempt, exit_status: int | None) -> None:
+        """Take in how an attempt ended, what it complained of, and the artifacts that it left."""
+        task, folder = attempt.task.task, attempt.folder
         attempt.ending = Ending(exit_status, attempt.stopped)
         if exit_status != 0 or (
             attempt.said is not None and (attempt.said.is_error or not attempt.said.ended)
@@ -298,61 +283,6 @@ class Attempts:
         if task.artifacts and verdict.worth_checking(task, attempt.evidence()):
             before = self._seen_before(attempt) or {}
             attempt.artifact_problems = artifacts.problems(self._state.project, task.artifacts, before)
-
-    def _take_in(self, attempt: Attempt, said: Said) -> None:
-        """What a model CLI said, without secrets; and what follows from it."""
-        task = attempt.task.task
-        paid = self._state.session_costs.get(attempt.task.session or "", 0.0) if attempt.resumes else 0.0
-        attempt.cost_usd, attempt.models = own_cost(said, paid)
-        attempt.said = replace(
-            said,
-            text=self._redactor.text(clean(said.text)),
-            denials=tuple(map(self._redactor.text, said.denials)),
-            structured=self._redactor.text(said.structured),
-            subtype=self._redactor.text(said.subtype),
-            api_error=self._redactor.text(said.api_error),
-            tool_calls=said.tool_calls + self._calls_before(attempt),
-        )
-        attempt.report, _ = report.parse(attempt.said.text)
-        attempt.outside = self._outside(task, said)
-        if task.output_schema is not None and said.structured:
-            from orchestrator.edges import schemas
-
-            problem = schemas.problem(task.output_schema, said.structured)
-            attempt.schema_problem = self._redactor.text(problem)
-
-    def _take_from_session(self, attempt: Attempt) -> None:
-        """What a session handed in, as if a worker had said it."""
-        found = handedin.read(attempt.folder)
-        assert found is not None
-        handed, text = found
-        attempt.lasted = self._since_start(attempt.task, handed.at)
-        structured = text if attempt.task.task.output_schema is not None and _is_json(text) else ""
-        # Nobody counts the tools of a session: that it handed in a result has to do.
-        said = Said(
-            started=True, answered=True, ended=True, subtype="a failure" if handed.failed else "success",
-            text=handed.failed or text, structured=structured, tool_calls=1,
-        )  # fmt: skip
-        self._take_in(attempt, said)
-        if handed.report:
-            attempt.report, _ = report.parse(self._redactor.text(handed.report))
-
-    def _calls_before(self, attempt: Attempt) -> int:
-        """The tool calls that the attempt's session had made before it."""
-        if not attempt.resumes:
-            return 0
-        folders = [self._workspace.attempt(attempt.task.task.id, n) for n in range(1, attempt.number)]
-        before = [claude_output.read(results.lines(f"{folder}/stdout")) for folder in folders]
-        return sum(said.tool_calls for said in before if said.session == attempt.task.session)
-
-    def _outside(self, task: Task, said: Said) -> tuple[str, ...]:
-        """The files that a worker changed although others are its own to change."""
-        if not task.writes:
-            return ()
-        project = os.path.realpath(self._state.project)
-        places = (os.path.realpath(os.path.join(project, path)) for path in said.wrote)
-        names = dict.fromkeys(os.path.relpath(place, project) for place in places)
-        return tuple(self._redactor.text(name) for name in names if not covers(task.writes, name))
 
     def _note_check(self, attempt: Attempt, ended: Ended) -> None:
         command = attempt.task.task.verify[len(attempt.checks)]
@@ -395,14 +325,6 @@ def _write_new(path: str, data: bytes) -> None:
         write_all(descriptor, data)
     finally:
         os.close(descriptor)
-
-
-def _is_json(text: str) -> bool:
-    try:
-        msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        return False
-    return True
 
 
 def _read(path: str) -> bytes | None:

@@ -56,14 +56,16 @@ def python_complaint(version: "tuple[int, int]") -> str:
     return f"needs Python {oldest} or newer; this is {found} ({sys.executable})"
 
 
-def private_environment() -> Environment:
+def private_environment(scripts: str = "") -> Environment:
     """The environment of this version of the program and this Python, in the user's cache folder.
+
+    `scripts` is the folder with the lock file; default: the one that this file is in.
 
     Raises:
         SetupError: there is no cache folder.
         OSError: the lock file cannot be read.
     """
-    scripts = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    scripts = scripts or os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     lock = os.path.join(scripts, "requirements.lock")
     folder = os.path.join(cache_folder(), "distributed-task-orchestrator", fingerprint(lock))
     return Environment(folder, lock, PACKAGES)

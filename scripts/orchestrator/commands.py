@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator import __version__, aggregating, plancommands, sessioncommands
+from orchestrator import __version__, aggregating, installcommands, plancommands, sessioncommands
 from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageError
 
 if TYPE_CHECKING:
@@ -381,7 +381,7 @@ def doctor(context: click.Context, program: str | None, as_json: bool) -> int:
     return 0 if all(finding.good for finding in findings) else 5
 
 
-for _command in (aggregating.aggregate, *plancommands.COMMANDS, *sessioncommands.COMMANDS):
+for _command in (aggregating.aggregate, *plancommands.COMMANDS, *sessioncommands.COMMANDS, *installcommands.COMMANDS):
     orchestrate.add_command(_command)
 
 

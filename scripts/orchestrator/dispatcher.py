@@ -7,17 +7,14 @@ busy run pays for one sync a turn.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Protocol
 
 from orchestrator import planchecks
 from orchestrator.attempt import Attempt
 from orchestrator.attempts import Attempts, ProcessTable
 from orchestrator.clis import claude
-from orchestrator.core import verdict
 from orchestrator.core.events import (
-    AttemptFinished,
     AttemptStarted,
     Event,
     LaunchesPaused,
@@ -26,36 +23,23 @@ from orchestrator.core.events import (
     PlanRevised,
     PlanVerified,
     RunFinished,
-    TaskAnswered,
-    TaskBlocked,
-    TaskCancelled,
-    TaskRetried,
     TaskSkipped,
 )
 from orchestrator.core.governor import Governor, Hold
-from orchestrator.core.overlap import writes_overlap
 from orchestrator.core.plan import Plan
-from orchestrator.core.resets import reset_time
 from orchestrator.core.scheduler import Finish, Launch, Learned, Scheduler, Skip, Stop, Verify
 from orchestrator.core.state import RunState, TaskState
-from orchestrator.core.verdict import Said
 from orchestrator.core.workers import WorkerType
-from orchestrator.edges import artifacts, handedin, inbox, results
-from orchestrator.edges.handedin import HandedIn
 from orchestrator.edges.inbox import Order
-from orchestrator.edges.machine import named_zone
 from orchestrator.edges.processes import Ended
 from orchestrator.edges.workspace import Workspace
-from orchestrator.errors import ImpossibleEvent, UsageError
+from orchestrator.landing import Landing
+from orchestrator.orders import LOOK_FOR_ORDERS, Orders
 from orchestrator.planchecks import PlanChecks
+from orchestrator.recording import JournalFile, Recorder
+from orchestrator.refreshing import Refresher, Renderer
 from orchestrator.resultfiles import ResultFiles
-
-LOOK_FOR_ORDERS = 0.5
-"""Seconds between two looks at the inbox and at silent workers: two wake-ups a second cost next to nothing."""
-
-VIEW_INTERVAL = 0.5
-VIEW_SHARE = 0.05
-"""Views are refreshed at most twice a second and for at most a twentieth of the time."""
+from orchestrator.sessions import Sessions
 
 INTERRUPT, INTERRUPTED = "interrupted", 130
 """Why a run ended that a person stopped, and its exit status."""
@@ -67,19 +51,6 @@ LOOK_AT_STARTS = 0.05
 
 WORTH_TELLING = 5.0
 """Seconds for which launches are held before the journal says so: shorter ones are the order of business."""
-
-
-class JournalFile(Protocol):
-    """What is needed of `edges.journal.Journal`."""
-
-    def append(self, written: Sequence[Event]) -> None: ...
-
-
-class Renderer(Protocol):
-    """What is needed of `edges.views.Views` while a run goes on."""
-
-    def preview(self, state: RunState) -> int: ...
-    def refresh(self, state: RunState, now: datetime) -> None: ...
 
 
 class Conductor(Protocol):
@@ -118,33 +89,28 @@ class Dispatcher:
         zone: tzinfo = UTC,
     ) -> None:
         self.state = state
-        self._journal = journal
-        self._workspace = workspace
         self._processes = processes
         self._attempts = attempts
-        self._results = result_files
-        self._views = views
         self._clock = clock
-        self._listeners = listeners
         self._bounds = (learned, parallelism, budget)
         self._cores = cores
         self._memory = memory
-        self._zone = zone
         self._governor: Governor | None = None
         self._scheduler = self._scheduling() if state.plan else None
         self._held_since: float | None = None
-        self._unwritten: list[Event] = []
-        self._taken: list[Order] = []
         self._launching: list[TaskState] = []
         self._closing = False
         self._stopping = ""
         self._signals = 0
         self._signals_seen = 0
-        self._orders_at = 0.0
-        # Not at once: the first workers come before the first look at them.
-        self._views_at = clock() + VIEW_INTERVAL
-        self._viewed = -1
+        self._refresher = Refresher(state, views, clock)
+        self._recorder = Recorder(state, journal, clock, listeners)
+        self._landing = Landing(state, attempts, result_files, self._recorder, clock, zone)
         self._plan_checks = PlanChecks(state, workspace, processes, attempts, clock)
+        self._sessions = Sessions(state, workspace, attempts, self._recorder, self._land, self._adopt, clock)
+        self._orders = Orders(
+            state, workspace, self._recorder, attempts, self._sessions, self._plan_checks, self, clock
+        )
         self._exit: int | None = None
         self.each_turn: Callable[[], None] | None = None
         self.conductor: Callable[[], Conductor] | None = None
@@ -177,37 +143,44 @@ class Dispatcher:
         self.recover()
         while self._exit is None:
             self._heed_signals()
-            self._take_orders()
+            self._orders.take()
             self._decide()
             self.commit()
             self._launch()
             if self._exit is None:
                 self._wait()
-                self._refresh()
+                if self.each_turn:
+                    self.each_turn()
+                self._refresher.refresh()
         return self._exit
 
     def recover(self) -> None:
         """Adopt the workers of an earlier dispatcher that still live, harvest those that have ended."""
         for task in list(self.state.running.values()):
-            if over := self._attempts.recover(task):
+            from_before = self._sessions if task.task.cli == "session" else self._attempts
+            if over := from_before.recover(task):
                 self._land(over)
-            elif self._scheduler is not None:
-                self._scheduler.adopt(task)
+            else:
+                self._adopt(task)
         self.commit()
+
+    def _adopt(self, task: TaskState) -> None:
+        if self._scheduler is not None:
+            self._scheduler.adopt(task)
 
     def steer(self) -> None:
         """Take orders in without running anything: for `stop`, `retry`, `cancel` where no dispatcher lives."""
         self.recover()
-        self._take_orders()
+        self._orders.take()
         self.commit()
         self._let_stopped_end()
 
     def settle(self) -> None:
         """Take in what a session says, and what follows from it, where no dispatcher lives. Launches nothing."""
         self.recover()
-        self._take_orders()
+        self._orders.take()
         self.commit()
-        while any(a.task.task.cli == "session" for a in self._attempts.running.values()):
+        while self._sessions.checking:
             self._wait()
             self.commit()
         while self._exit is None and not any(
@@ -217,7 +190,7 @@ class Dispatcher:
             self.commit()
             if self._exit is None:
                 self._wait()
-        self._take_orders(now=True)
+        self._orders.take(now=True)
         self.commit()
 
     def accept(self, plan: Plan, workers: Sequence[WorkerType] = (), written: Plan | None = None) -> None:
@@ -234,7 +207,7 @@ class Dispatcher:
         for task in [t for t in self.state.running.values() if t.task.cli == "session"]:
             old = task.task
             if old.id not in coming or self.state.makes_another(old, coming[old.id], types, asked_anew):
-                self._land(self._attempts.abandoned(task, "interrupted"))
+                self._sessions.give_up(task, "interrupted")
         self.record(PlanAccepted(**self.stamp(), plan=plan, workers=tuple(workers), written=written))
         self._scheduler = self._scheduling()
         for attempt in self._attempts.running.values():
@@ -255,23 +228,16 @@ class Dispatcher:
 
     def stamp(self) -> dict[str, Any]:
         """Number and time of the next event."""
-        return {"seq": self.state.seq + 1, "time": datetime.fromtimestamp(self._clock(), UTC)}
+        return self._recorder.stamp()
 
     def record(self, event: Event) -> None:
         """Take one event in; it is on disk after the next commit."""
-        self.state.apply(event)
-        self._unwritten.append(event)
+        self._recorder.record(event)
 
     def commit(self) -> None:
         """Write and sync what was recorded."""
-        if not self._unwritten:
-            return
-        self._journal.append(self._unwritten)
-        for event in self._unwritten:
-            for listen in self._listeners:
-                listen(event)
-        self._unwritten.clear()
-        self._put_away_orders()
+        if self._recorder.commit():
+            self._orders.put_away()
 
     def _decide(self) -> None:
         if self._plan_checks.under_way:
@@ -352,7 +318,7 @@ class Dispatcher:
 
     def _patience(self) -> float | None:
         news = self.state.opened or self.state.doomed
-        if self._unwritten or (news and not self._plan_checks.under_way):
+        if self._recorder.unwritten or (news and not self._plan_checks.under_way):
             return 0.0
         assert self._scheduler is not None
         now = self._clock()
@@ -362,62 +328,12 @@ class Dispatcher:
         return max(0.0, min(time for time in times if time is not None) - now)
 
     def _land(self, attempt: Attempt) -> None:
-        """Judge an attempt whose evidence is complete; its result is on disk before its end is recorded."""
         if attempt.undecided and self._closing:
             return
-        task = attempt.task
-        ruling = verdict.judge(task.task, attempt.evidence())
-        self._attempts.leave_feedback(attempt, ruling.outcome)
-        text = self._results.text(task, attempt.said)
-        known = results.digest(text())
-        said = attempt.said or Said()
-        event = AttemptFinished(
-            **self.stamp(),
-            task=task.task.id,
-            attempt=attempt.number,
-            outcome=ruling.outcome,
-            reason=_reason(ruling.reason, attempt.left),
-            exit=attempt.ending.exit if attempt.ending else None,
-            seconds=round(self._seconds(attempt), 3),
-            result=known.result,
-            summary=known.summary,
-            whole=known.whole,
-            cost_usd=attempt.cost_usd,
-            input_tokens=said.input_tokens,
-            output_tokens=said.output_tokens,
-            model=said.model,
-            models=attempt.models if len(attempt.models) > 1 else {},
-            report=attempt.report,
-            session=said.session or task.session,
-            artifacts=artifacts.matching(self.state.project, task.task.artifacts),
-            denials=tuple(said.denials),
-            until=self._reset(attempt, said) if ruling.outcome == "usage limited" else None,
-            ordered=attempt.blameless,
-        )
-        self.record(event)
+        event = self._landing.land(attempt)
         if self._governor is not None:
             until = event.until.timestamp() if event.until else None
-            self._governor.ended(task.task.id, ruling.outcome, until, self._clock())
-        if task.mark or task.trouble.kept:
-            self._results.write(event, text)
-        if task.mark == "blocked":
-            self.record(
-                TaskBlocked(
-                    **self.stamp(), task=task.task.id, question=_question(task, ruling.reason, said.denials)
-                )
-            )
-        if attempt.order and not task.mark:
-            self.record(TaskCancelled(**self.stamp(), task=task.task.id, order=attempt.order))
-
-    def _reset(self, attempt: Attempt, said: Said) -> datetime | None:
-        """When a usage limit resets: as its event says, else as its text does, which was right when it was written."""
-        now = datetime.fromtimestamp(self._clock(), UTC)
-        if attempt.lasted is not None and attempt.task.attempt_at is not None:
-            now = attempt.task.attempt_at + timedelta(seconds=attempt.lasted)
-        return said.until or reset_time(said.text, now.astimezone(self._zone), named_zone)
-
-    def _seconds(self, attempt: Attempt) -> float:
-        return max(0.0, self._clock() - attempt.began) if attempt.lasted is None else attempt.lasted
+            self._governor.ended(event.task, event.outcome, until, self._clock())
 
     def _heed_signals(self) -> None:
         if self._signals == self._signals_seen:
@@ -439,101 +355,17 @@ class Dispatcher:
                 self._attempts.stop(attempt, "interrupted")
         self._plan_checks.stop()
 
-    def _take_orders(self, now: bool = False) -> None:
-        moment = self._clock()
-        if moment < self._orders_at and not now:
-            return
-        self._orders_at = moment + LOOK_FOR_ORDERS
-        for order in inbox.orders(self._workspace.inbox):
-            if order.name in self.state.orders or self._obey(order):
-                self._taken.append(order)
-        if not self._unwritten:
-            self._put_away_orders()
-
-    def _put_away_orders(self) -> None:
-        for order in self._taken:
-            inbox.taken(self._workspace.inbox, order)
-        self._taken.clear()
-
-    def _obey(self, order: Order) -> bool:
-        """Do what an order says; whether its file can go once all that was recorded is on disk."""
-        try:
-            if order.order == "stop":
-                self._obey_stop(order)
-                return True
-            if order.order in inbox.ABOUT_THE_PLAN:
-                if self.conductor is None:
-                    # Who takes in what a session says changes no plan: the order stays for whoever does.
-                    return False
-                return self.conductor().obey(order)
-            return self._obey_about_task(order)
-        except ImpossibleEvent:
-            # The task has moved on since the order was given: there is nothing left to do about it.
-            return True
-
-    def _obey_stop(self, order: Order) -> None:
+    def stop(self, order: Order) -> None:
+        """Bring the run to an end: at once, or when what runs has ended."""
         if order.after_running:
             self._closing = True
         else:
             self._stop_all(INTERRUPT)
 
-    def _obey_start(self, order: Order) -> bool:
-        task = self.state.by_id.get(order.task)
-        busy = [t.task.writes for t in self.state.running.values()]
-        if task is None or any(writes_overlap(writes, task.task.writes) for writes in busy if writes):
-            return True
-        self.record(
-            AttemptStarted(
-                **self.stamp(), task=order.task, attempt=task.number + 1, cli=task.task.cli, session=None
-            )
-        )
-        # The session is told to begin by the end of the order's file: all must be there before.
-        self.commit()
-        self._attempts.begin_session(task, order.name)
-        if self._scheduler is not None:
-            self._scheduler.adopt(task)
-        return True
-
-    def _obey_finish(self, order: Order) -> bool:
-        """Judge what was handed in; its file stays until the end of the attempt is recorded."""
-        task = self.state.running.get(order.task)
-        if task is None or task.number != order.attempt or task.task.cli != "session":
-            return True
-        if any(attempt.task is task for attempt in self._attempts.running.values()):
-            return False
-        folder = self._workspace.attempt(order.task, order.attempt)
-        if handedin.read(folder) is None:
-            handed = HandedIn(order.name, self._clock(), order.failed, order.report)
-            handedin.write(folder, handed, order.text)
-        if over := self._attempts.take_handed_in(task):
-            self._land(over)
-        return False
-
-    def _obey_about_task(self, order: Order) -> bool:
-        if order.order == "start":
-            return self._obey_start(order)
-        if order.order == "finish":
-            return self._obey_finish(order)
-        if order.order == "answer":
-            self.record(TaskAnswered(**self.stamp(), task=order.task, text=order.text, order=order.name))
-            return True
-        if order.order == "retry":
-            self.record(TaskRetried(**self.stamp(), task=order.task, order=order.name, allow=order.allow))
-            self._plan_checks.stop()
-            return True
-        for attempt in self._attempts.running.values():
-            if attempt.task.task.id == order.task:
-                # Its file stays until the end of the attempt is recorded: a crash must not lose the order.
-                attempt.order = order.name
-                self._attempts.stop(attempt, "cancelled")
-                return False
-        if (task := self.state.running.get(order.task)) and task.task.cli == "session":
-            attempt = self._attempts.abandoned(task, "cancelled")
-            attempt.order = order.name
-            self._land(attempt)
-            return True
-        self.record(TaskCancelled(**self.stamp(), task=order.task, order=order.name))
-        return True
+    def about_plan(self, order: Order) -> bool:
+        """Have an order about the plan obeyed by whoever may change it; whether it was, and its file can go."""
+        # Who takes in what a session says changes no plan: the order stays for whoever does.
+        return self.conductor is not None and self.conductor().obey(order)
 
     def _finish(self, status: int, reason: str) -> None:
         if self._stopping == INTERRUPT:
@@ -547,28 +379,3 @@ class Dispatcher:
         elif evidence := self._plan_checks.note(ended):
             holds, reason = planchecks.passed(evidence)
             self.record(PlanVerified(**self.stamp(), passed=holds, reason=reason))
-
-    def _refresh(self) -> None:
-        if self.each_turn:
-            self.each_turn()
-        now = self._clock()
-        if now < self._views_at or self._viewed == self.state.seq:
-            return
-        # A template of the user's own that is wrong is told of at the end: a view is not worth a run.
-        with suppress(UsageError):
-            if self._viewed < 0:
-                self._views.preview(self.state)
-            self._views.refresh(self.state, datetime.fromtimestamp(now, UTC))
-        self._viewed = self.state.seq
-        self._views_at = now + max(VIEW_INTERVAL, (self._clock() - now) / VIEW_SHARE)
-
-
-def _reason(reason: str, left: int) -> str:
-    note = f"it had left {left} processes behind, which were stopped" if left else ""
-    return "; ".join(part for part in (reason, note) if part)
-
-
-def _question(task: TaskState, reason: str, denials: Sequence[str]) -> str:
-    return (
-        f"{reason or task.outcome}; {verdict.next_step(task.task, task.outcome, 'blocked', denials=denials)}"
-    )

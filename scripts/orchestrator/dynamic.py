@@ -32,7 +32,8 @@ LARGEST_ANSWER = 1 << 20
 """Characters of a planning answer that are read: what is more is no plan."""
 
 FOUND_MISSING = "what the synthesis found missing"
-NOTHING_MISSING = "the results are joined; no other round is opened"
+NOTHING_MISSING = "the results are joined and nothing is missing"
+NOT_OPENED_AGAIN = "the results are joined; no other round is opened for what is missing"
 NOTHING_ASKED = "it asks for nothing"
 
 
@@ -104,7 +105,9 @@ class Planner:
         if call == "synthesis":
             made = len(self._state.replanning.syntheses) - 1
             add = revision.add if rounds.synthesis_may_add(self._state, made) else ()
-            revision = Revision(reason=FOUND_MISSING if add else NOTHING_MISSING, add=add)
+            short = revision.add or tree.get("missing")
+            reason = FOUND_MISSING if add else NOT_OPENED_AGAIN if short else NOTHING_MISSING
+            revision = Revision(reason=reason, add=add)
         facts = {"source": name, "considered": considered}
         self._take(revision, "planner", refused, first=call == "analysis", **facts)
 

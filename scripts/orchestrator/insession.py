@@ -8,29 +8,20 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Any
 
-import click
 from msgspec import Struct
 
 from orchestrator import progress, runs
+from orchestrator.core import sessiontasks
 from orchestrator.core.consequences import next_step
-from orchestrator.core.graph import batches
 from orchestrator.core.plan import seconds
 from orchestrator.core.state import RunState, TaskState
-from orchestrator.core.tables import agent_name
 from orchestrator.edges import handedin, inbox, journal
 from orchestrator.edges.inbox import Order
 from orchestrator.edges.workspace import Workspace, explained
 from orchestrator.errors import UsageError, WorkspaceHeld
 from orchestrator.following import unknown_task
-
-MOST_TASKS = 20
-"""Tasks that `next` shows: as many as one banner holds."""
-
-LONGEST_PROMPT = 8_000
-LONGEST_TOGETHER = 40_000
-"""Characters of prompts that `next` prints: some 10,000 tokens at most. The files hold all of them."""
+from orchestrator.offering import Ready, offer, offered
 
 PATIENCE = 30.0
 """Seconds beyond the time of the checks that a dispatcher is waited for."""
@@ -39,20 +30,6 @@ LOOK = 0.05
 """Seconds between two looks whether an order was taken."""
 
 STILL_RUNNING = 75
-
-
-class Ready(Struct, frozen=True):
-    """A task that a session can start, or has started: with its prompt, whole or its beginning."""
-
-    task: str
-    agent: str
-    title: str
-    status: str
-    attempt: int
-    file: str
-    prompt: str
-    whole: bool
-    next: str
 
 
 class Handed(Struct, frozen=True):
@@ -64,61 +41,17 @@ class Handed(Struct, frozen=True):
 
 
 def show_next(workspace: Workspace, here: Path, *, ascii_only: bool) -> tuple[str, list[Ready], int]:
-    """The banners, the tasks that a session can work on now, and how many there are beyond those."""
+    """What `offering.offered` says of the tasks that a session can work on now."""
     accept_plan(workspace, here)
-    state, history = runs.load(workspace)
-    found = [t for t in state.tasks if t.task.cli == "session" and (t.startable or t.running)]
-    shown = sorted(found, key=lambda task: (task.running, task.task.priority, task.index))[:MOST_TASKS]
-    from orchestrator.assignments import Assignments
-    from orchestrator.edges.views import Views
-
-    views = Views(workspace, history)
-    _restore_needs(workspace, state, shown)
-    assignments = Assignments(state, workspace, views, None)
-    left, ready = LONGEST_TOGETHER, []
-    for task in shown:
-        prompt = _prompt(workspace, task, assignments)
-        ready.append(_ready(workspace, task, prompt, min(left, LONGEST_PROMPT)))
-        left -= len(ready[-1].prompt)
-    edges = [[state.by_id[name].index for name in (*t.task.needs, *t.task.after)] for t in state.tasks]
-    depths = batches(edges)
-    groups = {depths[t.index]: [s for s in shown if depths[s.index] == depths[t.index]] for t in shown}
-    banners = [views.banner(state, depth + 1, group, ascii_only) for depth, group in sorted(groups.items())]
-    return "\n".join(banners), ready, len(found) - len(shown)
+    _catch_up(workspace)
+    return offered(workspace, ascii_only=ascii_only)
 
 
-def _restore_needs(workspace: Workspace, state: RunState, tasks: list[TaskState]) -> None:
-    """Raises UsageError where the result of a dependency was removed by hand."""
-    for task in tasks:
-        for need in state.needs_of(task):
-            if not workspace.result(need.agent).exists():
-                again = progress.ours("aggregate")
-                raise UsageError(f"{workspace.result(need.agent)} is gone; `{again}` writes it again")
-
-
-def _prompt(workspace: Workspace, task: TaskState, assignments: Any) -> str:
-    given = Path(workspace.attempt(task.task.id, task.number)) / "prompt.md"
-    if task.running and given.exists():
-        return given.read_text(encoding="utf-8", errors="replace")
-    text: str = assignments.given(task).decode()
-    return text
-
-
-def _ready(workspace: Workspace, task: TaskState, prompt: str, most: int) -> Ready:
-    name = task.task.id
-    whole = len(prompt) <= most
-    words = f"finish {name} --result FILE" if task.running else f"start {name}"
-    return Ready(
-        task=name,
-        agent=agent_name(task.agent),
-        title=task.task.name,
-        status=task.status,
-        attempt=task.number + (not task.running),
-        file=str(workspace.agent_task(task.agent)),
-        prompt=prompt if whole else prompt[: max(most, 0)],
-        whole=whole,
-        next=progress.ours(words),
-    )
+def _catch_up(workspace: Workspace) -> None:
+    """Make the folder of an attempt whose `start` was cut off: what counts as made by it has to be seen before."""
+    started = sessiontasks.at_work(journal.load(workspace.journal))
+    if any(not os.path.exists(f"{workspace.attempt(t.task.id, t.number)}/prompt.md") for t in started):
+        _settle(workspace)
 
 
 def accept_plan(workspace: Workspace, here: Path) -> None:
@@ -163,6 +96,7 @@ def start(workspace: Workspace, name: str, here: Path) -> Ready:
         UsageError: the task cannot be started now; nothing was changed.
     """
     accept_plan(workspace, here)
+    _catch_up(workspace)
     state = journal.load(workspace.journal)
     task = _session_task(state, name)
     if problem := _not_startable(state, task):
@@ -176,7 +110,7 @@ def start(workspace: Workspace, name: str, here: Path) -> Ready:
     if handedin.started_by(folder) != file.name:
         raise UsageError(f"{name} was not started: it is {task.status} by now; see: {progress.ours('next')}")
     prompt = (Path(folder) / "prompt.md").read_text(encoding="utf-8", errors="replace")
-    return _ready(workspace, task, prompt, len(prompt))
+    return offer(workspace, task, prompt, len(prompt))
 
 
 def _session_task(state: RunState, name: str) -> TaskState:
@@ -193,7 +127,8 @@ def _not_startable(state: RunState, task: TaskState) -> str:
     name = task.task.id
     if task.running:
         ways = f"{progress.ours(f'finish {name} --result FILE')}, or: {progress.ours(f'cancel {name}')}"
-        return f"{name} was started already (attempt {task.number}) and can still be finished: {ways}"
+        seen = f"its prompt: {progress.ours('next')}"
+        return f"{name} was started already (attempt {task.number}) and can still be finished: {ways}; {seen}"
     if task.mark:
         return f"{name} is {task.mark}; for another attempt: {progress.ours(f'retry {name}')}"
     if task.unmet:
@@ -202,7 +137,10 @@ def _not_startable(state: RunState, task: TaskState) -> str:
     from orchestrator.core.overlap import writes_overlap
 
     others = [t for t in state.running.values() if writes_overlap(t.task.writes, task.task.writes)]
-    return f"{name} cannot be started now: {others[0].task.id} writes the same files" if others else ""
+    if not others:
+        return ""
+    first = others[0].task
+    return f"{name} cannot be started while {first.id} runs, which writes to {', '.join(first.writes[:3])} as well"
 
 
 def finish(workspace: Workspace, name: str, handed: Handed) -> tuple[int, str]:
@@ -215,23 +153,41 @@ def finish(workspace: Workspace, name: str, handed: Handed) -> tuple[int, str]:
         raise UsageError(progress.NOTHING_RUN.format(progress.ours("next")))
     state = journal.load(workspace.journal)
     task = _session_task(state, name)
-    if not task.running:
+    order = _order(task, handed)
+    folder = workspace.attempt(name, task.number)
+    if not task.running and not _is_same(handedin.read(folder), order):
         begin = f"; begin with: {progress.ours(f'start {name}')}" if task.startable else ""
         raise UsageError(f"{name} cannot be finished: it is {task.status}, not started{begin}")
-    order = Order("finish", name, attempt=task.number, text=_result(handed), failed=handed.failed)
-    if handed.report:
-        from msgspec.structs import replace
-
-        order = replace(order, report=_report(handed.report))
-    folder = workspace.attempt(name, task.number)
+    if not task.running:
+        return _told_again(name, _verdict(workspace, name, task.number), "this")
     file = inbox.hand_in(workspace.inbox, order)
-    checks = seconds(task.task.timeout)
-    if not _taken(workspace, file, checks + PATIENCE):
+    if not _taken(workspace, file, seconds(task.task.timeout) + PATIENCE):
         return STILL_RUNNING, f"{name} is handed in; its verdict is still to come: {progress.ours('status')}"
     found = handedin.read(folder)
-    if found is None or found[0].order != file.name:
-        raise UsageError(f"{name} was finished by another command meanwhile; see: {progress.ours('status')}")
-    return _verdict(workspace, name)
+    if found is None:
+        raise UsageError(f"{name} was not finished: somebody ended it; see: {progress.ours('status')}")
+    told = _verdict(workspace, name, task.number)
+    if found[0].order == file.name:
+        return told
+    return _told_again(name, told, "this" if _is_same(found, order) else "something else")
+
+
+def _order(task: TaskState, handed: Handed) -> Order:
+    text = _result(handed)
+    report = _report(handed.report) if handed.report else ""
+    return Order("finish", task.task.id, attempt=task.number, text=text, report=report, failed=handed.failed)
+
+
+def _is_same(found: tuple[handedin.HandedIn, str] | None, order: Order) -> bool:
+    """Whether what was handed in before is what is handed in now."""
+    given = (order.text, order.report, order.failed)
+    return found is not None and (found[1], found[0].report, found[0].failed) == given
+
+
+def _told_again(name: str, told: tuple[int, str], what: str) -> tuple[int, str]:
+    """The verdict of what an earlier `finish` handed in, which counts."""
+    status, text = told
+    return status, f"{what} was handed in for {name} before, and counts; the verdict on it:\n{text}"
 
 
 def _result(handed: Handed) -> str:
@@ -275,10 +231,11 @@ def _text(path: Path) -> str:
     return text
 
 
-def _verdict(workspace: Workspace, name: str) -> tuple[int, str]:
+def _verdict(workspace: Workspace, name: str, number: int) -> tuple[int, str]:
     state = journal.load(workspace.journal)
     task, event = state.by_id[name], journal.last_finish(workspace.journal, name)
-    assert event is not None
+    if event is None or event.attempt != number:
+        raise UsageError(f"attempt {number} of {name} has no verdict; see: {progress.ours('status')}")
     if event.outcome == "success":
         but = f": {event.reason}" if event.reason else ""
         return 0, "\n".join([f"{name} completed{but}", *_what_next(state)])
@@ -324,12 +281,3 @@ def _settle(workspace: Workspace) -> bool:
     except WorkspaceHeld:
         return False
     return True
-
-
-def show(ready: Ready) -> None:
-    """A task and its prompt, for people."""
-    click.echo(f"{ready.task} {ready.agent} ({ready.status}, attempt {ready.attempt}): {ready.file}")
-    click.echo(f"then: {ready.next}\n")
-    click.echo(ready.prompt)
-    if not ready.whole:
-        click.echo(f"… cut here; all of it: {progress.ours(f'start {ready.task}')}")

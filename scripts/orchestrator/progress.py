@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.core import events, growth
+from orchestrator.core import events, growth, sessiontasks
 from orchestrator.core.consequences import next_step
 from orchestrator.core.events import (
     AttemptFinished,
@@ -187,14 +187,19 @@ def ending(state: RunState, workspace: Workspace) -> list[str]:
         lines.append(
             f"again: {ours(f'retry {troubled[0].task.id}')}   (or: retry --failed), then: {ours('run')}"
         )
-    if any(t.task.cli == "session" and (t.startable or t.running) for t in state.tasks):
-        lines.append(f"waiting for a session; its tasks: {ours('next')}")
+    lines += _about_sessions(state)
     if state.finished and state.finished.exit in STOPPED:
         lines.append(f"stopped: {one_line(_why_stopped(state))}; when that is settled: {ours('run')}")
     lines += _about_plan(state)
     lines.append(summary(state))
     lines.append(f"results: {_shown(workspace.final_output)}")
     return lines[:LONGEST_END]
+
+
+def _about_sessions(state: RunState) -> list[str]:
+    """What waits for a session: nobody else starts or ends those tasks."""
+    waiting = sessiontasks.waiting(state)
+    return [f"{waiting}; its tasks: {ours('next')}"] if waiting else []
 
 
 def _about_plan(state: RunState) -> list[str]:
@@ -293,7 +298,11 @@ def holding(state: RunState, pid: int | None, now: datetime) -> dict[str, Any] |
     if state.running:
         return None
     resting = [
-        task for task in state.tasks if task.status == "retrying" and task.trouble.retry_at > now.timestamp()
+        task
+        for task in state.tasks
+        if task.status == "retrying"
+        and task.trouble.retry_at > now.timestamp()
+        and not sessiontasks.is_for_session(task)
     ]
     if not resting:
         return None
@@ -335,6 +344,7 @@ def status_lines(
     lines = [head, summary(state)]
     if held := holding(state, pid, now):
         lines.append(f"holding: {one_line(held['reason'])}{_until(held['until'])}")
+    lines += _about_sessions(state)
     lines += _about_plan(state)
     shown = state.tasks
     if len(shown) > most:
@@ -372,7 +382,11 @@ def _row(task: TaskState, ascii_only: bool) -> str:
 
 
 def _next(task: TaskState, now: datetime) -> str:
-    """What comes next for a task that something went wrong with; for a blocked one, what it asks."""
+    """What comes next for a task that something went wrong with, or that a session has; for a blocked one, what it
+    asks."""
+    if task.running and sessiontasks.is_for_session(task):
+        ways = f"{ours(f'finish {task.task.id} --result FILE')}, or: {ours(f'cancel {task.task.id}')}"
+        return f"{sessiontasks.how_long(task, now)}; next: {ways}"
     if task.mark == "blocked":
         return one_line(task.reason, LONGEST_QUESTION)
     if task.mark == "failed" and task.outcome:

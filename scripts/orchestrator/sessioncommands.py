@@ -43,7 +43,7 @@ def next_command(context: click.Context, as_json: bool, ascii_only: bool) -> int
 
     Begins the run of plan.yaml where there is none yet and all the tasks it begins with are for a session.
     """
-    from orchestrator import insession
+    from orchestrator import insession, offering
 
     banner, tasks, more = insession.show_next(_workspace(context), Path.cwd(), ascii_only=ascii_only)
     if as_json:
@@ -53,8 +53,11 @@ def next_command(context: click.Context, as_json: bool, ascii_only: bool) -> int
         click.echo("nothing is ready for a session")
         return 0
     click.echo(banner)
+    shown: dict[str, str] = {}
     for task in tasks:
-        insession.show(task)
+        offering.show(task, shown.get(task.worker, "") if task.shared else "")
+        if task.shared and task.whole:
+            shown.setdefault(task.worker, task.task)
     if more:
         click.echo(f"… and {more} more, once these are finished")
     return 0
@@ -68,15 +71,16 @@ def start(context: click.Context, task: str, as_json: bool) -> int:
     """Record that this session begins TASK, and print its prompt. Work only after that.
 
     Begins the run of plan.yaml where there is none yet, as `next` does. A task that was started and not
-    finished, by a session that is gone, can still be finished or cancelled.
+    finished, by a session that is gone, can still be finished or cancelled. Its timeout bounds the work
+    softly: once it has passed, `status` calls the task overdue; only you end it.
     """
-    from orchestrator import insession
+    from orchestrator import insession, offering
 
     ready = insession.start(_workspace(context), task, Path.cwd())
     if as_json:
         _print_json(ready)
     else:
-        insession.show(ready)
+        offering.show(ready)
     return 0
 
 
@@ -97,7 +101,9 @@ def finish(
 ) -> int:
     """Hand in what came of TASK; artifacts, verify and output_schema are checked as for any worker.
 
-    Where the task has an output_schema, the result is that JSON and nothing else.
+    Where the task has an output_schema, the result is that JSON and nothing else. What was handed in for an
+    attempt first counts: again, after a `finish` that was cut off, this gives the verdict on that. The task's
+    timeout bounds its checks.
     """
     from orchestrator import insession
     from orchestrator.errors import UsageError

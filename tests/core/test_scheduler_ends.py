@@ -114,7 +114,9 @@ def test_a_dispatcher_that_takes_over_tries_again_after_a_halting_outcome() -> N
 
 def test_a_session_task_is_never_launched_and_waits_for_a_person() -> None:
     simulation = Simulation(plan(task("here", cli="session", run=""), task("there"), task("then", "here")))
-    assert simulation.run() == Finish(3, "waiting for a session: `orchestrate next` shows its tasks")
+    assert simulation.run() == Finish(
+        3, "waiting for a session (to be started: here): `orchestrate next` shows its tasks"
+    )
     assert simulation.launched == ["there"]
 
 

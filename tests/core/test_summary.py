@@ -37,6 +37,25 @@ def test_one_task_right_after_the_other_takes_one_place() -> None:
     assert summary.totals(story.state, story.now).places == 1
 
 
+def test_a_chain_could_run_only_one_at_a_time() -> None:
+    story = Story(Task(id="A"), Task(id="B", needs=("A",)), limits=Limits(parallelism=4))
+    story.start("A").wait(5).end("A").start("B").wait(5).end("B")
+    totals = summary.totals(story.state, story.now)
+    assert (totals.places, totals.efficiency) == (1, 1.0)
+
+
+def test_what_a_session_did_one_after_another_is_counted_and_drawn_so() -> None:
+    story = Story(*[Task(id=name, cli="session") for name in "ABC"])
+    for name in "ABC":
+        story.start(name).wait(50).end(name)
+    totals = summary.totals(story.state, story.now)
+    assert (totals.places, totals.work, totals.duration) == (3, 150.0, 150.0)
+    assert totals.efficiency == pytest.approx(1 / 3)
+    bars = [line.split("|")[1] for line in summary.timeline(story.state, story.now).drawing.split("\n")[1:-1]]
+    covered = [{i for i, stroke in enumerate(bar) if stroke != " "} for bar in bars]
+    assert [len(a & b) for a, b in ((covered[0], covered[1]), (covered[1], covered[2]))] == [0, 0]
+
+
 def test_a_wait_between_attempts_takes_no_place() -> None:
     story = Story(Task(id="A"), Task(id="B"), limits=Limits(parallelism=1))
     story.start("A").wait(5).end("A", "error").wait(1).start("B").wait(5).end("B").start("A").wait(5).end("A")

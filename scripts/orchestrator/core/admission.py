@@ -23,7 +23,6 @@ class Candidate(Struct, frozen=True):
     ids: tuple[str, ...]
     priority: str
     depth: int
-    replaces: bool = False
 
 
 class Admission(Struct, frozen=True):
@@ -38,14 +37,16 @@ def admit(
     tasks: Mapping[str, Task],
     candidates: Sequence[Candidate],
     dropped: Collection[str],
+    asked: Collection[str] = (),
 ) -> Admission:
     """Put off what the limits leave no room for: the least important first, new tasks before known ones.
 
     Args:
         tasks: the plan as it would be with all candidates.
         dropped: tasks that it no longer holds.
+        asked: tasks that a person is asked about now, which are not put off.
     """
-    return _Room(limits, state, tasks, candidates, dropped).admission()
+    return _Room(limits, state, tasks, candidates, dropped, asked).admission()
 
 
 class _Room:
@@ -56,10 +57,12 @@ class _Room:
         tasks: Mapping[str, Task],
         candidates: Sequence[Candidate],
         dropped: Collection[str],
+        asked: Collection[str],
     ) -> None:
         self._limits = limits
         self._state = state
         self._tasks = tasks
+        self._asked = asked
         self._candidates = sorted(candidates, key=lambda candidate: candidate.priority)
         self._group = {name: candidate for candidate in candidates for name in candidate.ids}
         known = [t for t in state.tasks if not is_planning(t.task) and t.task.id not in dropped]
@@ -129,6 +132,7 @@ class _Room:
             name = task.task.id
             if (
                 name in self._tasks
+                and name not in self._asked
                 and self._tasks[name].priority > priority
                 and self._state.replanning.origin_of(name).depth
                 and not (task.number or task.mark or name in waited_for or name in self._deferred)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from msgspec import Struct
+from msgspec import Struct, json
 
 from orchestrator.core.excerpts import cell, cut, item, quote
-from orchestrator.core.plan import Plan
+from orchestrator.core.plan import Plan, Task
 from orchestrator.core.state import TaskState
 from orchestrator.core.tables import agent_name
 from orchestrator.core.text import clean, fenced, neutralised, one_line, quoted
@@ -18,6 +18,12 @@ OPENING = (
     "You are one of several workers that carry out the tasks of one plan; do your own task, and only that."
 )
 """The beginning of every prompt: workers share a cached beginning so, and none begins with a `/command`."""
+
+SESSION_OPENING = (
+    "This is one task of a plan, for the session that started it or for a subagent of its own; do this task, and only"
+    " this."
+)
+"""The same for what a session works on: nobody starts a worker for it."""
 
 INLINE_BYTES = 4096
 """The largest result that stands in a prompt whole: a page; larger ones are read from their file."""
@@ -73,6 +79,7 @@ def variables(
         "writes": [_line(pattern, 1000) for pattern in task.writes],
         "verify": [_fence(command) for command in task.verify],
         "output_schema": task.output_schema is not None,
+        "schema": _schema(task),
         "attempt": state.number,
         "context": quoted(_prose(addition.context)) if addition.context else "",
         # Made harmless where it was written.
@@ -82,9 +89,16 @@ def variables(
     }
 
 
-def role_variables(worker: WorkerType) -> dict[str, object]:
+def _schema(task: Task) -> str:
+    """The schema of a result that a session hands in; a worker is given it by its program."""
+    if task.cli != "session" or task.output_schema is None:
+        return ""
+    return fenced(_prose(json.format(json.encode(task.output_schema), indent=2).decode()), "json")
+
+
+def role_variables(worker: WorkerType, cli: str) -> dict[str, object]:
     """What the template of a worker type's system prompt may use."""
-    return {"name": _line(worker.name), "role": clean(worker.prompt).strip("\n")}
+    return {"name": _line(worker.name), "role": clean(worker.prompt).strip("\n"), "cli": cli}
 
 
 def card_variables(state: TaskState, needs: Sequence[Need]) -> dict[str, object]:

@@ -153,6 +153,8 @@ def _allowed(denials: Sequence[str]) -> str:
 
 
 def _another(task: Task, outcome: str, delay: float) -> str:
+    if task.cli == "session":
+        return "another attempt when a session starts it: `orchestrate next` shows what was wrong"
     continues = task.cli == "claude" and outcome in (*_CORRECTED, "interrupted")
     then = "continues the same session" if continues else "another attempt"
     told = ", told what was wrong" if continues and outcome in _CORRECTED else ""

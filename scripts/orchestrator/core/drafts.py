@@ -29,7 +29,7 @@ MOST_ALIKE = 20
 
 Refuse = Callable[[str, str], None]
 
-_NEW = "new:{:04d}"
+_NEW = "new:{:06d}"
 
 
 class Drafted(Struct, frozen=True):
@@ -41,7 +41,10 @@ class Drafted(Struct, frozen=True):
 
 
 class Drafts:
-    """Makes tasks of all the drafts of one revision."""
+    """Makes tasks of all the drafts of one revision.
+
+    `aliases` are what the revision calls its new tasks, `wanted_again` the tasks of which it drafts duplicates.
+    """
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class Drafts:
         first: bool,
     ) -> None:
         self.aliases: dict[str, str] = {}
+        self.wanted_again: set[str] = set()
         self._state = state
         self._by = by
         self._first = first
@@ -136,7 +140,7 @@ class Drafts:
         if strange := next((key for key in fields if key not in PLANNERS_FIELDS), ""):
             return f"a planner cannot set {shown(strange)}"
         model = fields.get("model")
-        if model is not None and model not in self._models:
+        if model is not None and (not isinstance(model, str) or model not in self._models):
             return f"there is no model {shown(str(model))} in the plan; known are {', '.join(sorted(self._models))}"
         return ""
 
@@ -145,8 +149,9 @@ class Drafts:
         asked = fields.get("verify")
         if not isinstance(asked, list):
             return ""
-        fields["verify"] = [line for line in asked if line in self._commands]
-        return ", ".join(shown(str(line)) for line in asked if line not in self._commands)[:200]
+        known = [line for line in asked if isinstance(line, str) and line in self._commands]
+        fields["verify"] = known
+        return one_line(", ".join(shown(str(line)) for line in asked if line not in known))
 
     def _wrong(self, task: Task) -> str:
         alone = replace(task, needs=(), after=())
@@ -157,11 +162,14 @@ class Drafts:
         key = sameness(made.task)
         known = self._same.get(key)
         if known is not None:
-            refuse(f"add {shown(made.task.name)}", f"it is {known.task.id} already, which is {known.status}")
+            refuse(
+                f"add {shown(called(made.task))}", f"it is {known.task.id} already, which is {known.status}"
+            )
             self._call(made.draft, known.task.id)
+            self.wanted_again.add(known.task.id)
             return True
         if key in self._made:
-            refuse(f"add {shown(made.task.name)}", "the same revision has it twice")
+            refuse(f"add {shown(called(made.task))}", "the same revision has it twice")
             self._call(made.draft, self._made[key])
             return True
         self._made[key] = made.task.id
@@ -191,7 +199,9 @@ class Drafts:
             model=change.model or now.model,
             description=change.description or now.description,
         )
-        return "that is what it is already" if changed == now else self._wrong(changed)
+        if not self._state.makes_another(now, changed, self._types, asked_anew=False):
+            return "that is what it is already"
+        return self._wrong(changed)
 
     def final_ids(self, tasks: Iterable[str]) -> dict[str, str]:
         """The ids that new tasks get, in the order in which they were drafted: on from the highest number there was."""
@@ -204,23 +214,29 @@ class Drafts:
 
 def sameness(task: Task) -> object:
     """What two tasks have in common that are the same work: the words of their titles, worker type and writes."""
-    return (_words(task.name), task.worker, tuple(sorted(task.writes)))
+    return (_words(task), task.worker, tuple(sorted(task.writes)))
 
 
-def _words(title: str) -> str:
-    return " ".join(re.sub(r"[\W_]+", " ", title.casefold()).split())
+def called(task: Task) -> str:
+    """A task in a few words, whether it has a title or not."""
+    return one_line(task.title or task.description or task.run or task.id, 80)
+
+
+def _words(task: Task) -> str:
+    text = (task.title or task.description or task.run).casefold()
+    return " ".join(re.sub(r"[\W_]+", " ", text).split()) or text.strip()
 
 
 def alike(tasks: Mapping[str, Task], new: Sequence[Task]) -> Iterator[str]:
     """Which new tasks look like one that is there, without being the same; for whoever planned them to judge."""
     found = 0
     for task in new:
-        words = set(_words(task.name).split())
+        words = set(_words(task).split())
         for other in tasks.values():
-            theirs = set(_words(other.name).split())
+            theirs = set(_words(other).split())
             if is_planning(other) or len(words & theirs) < ALIKE * len(words | theirs):
                 continue
-            yield f"{task.id} {one_line(task.name, 80)} looks like {other.id} {one_line(other.name, 80)}"
+            yield f"{task.id} {called(task)} looks like {other.id} {called(other)}"
             found += 1
             if found == MOST_ALIKE:
                 return

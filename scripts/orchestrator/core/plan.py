@@ -122,6 +122,7 @@ class TaskOutline(Struct, frozen=True, gc=False, kw_only=True):
     needs: Names = ()
     after: Names = ()
     cli: str = "claude"
+    timeout: str = "30m"
     attempts: int = 3
     on_failure: str = "skip"
 

@@ -5,7 +5,7 @@ Work is proportional to a task's own edges; only a changed plan and a retry look
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -84,14 +84,16 @@ class PlanState:
                 queue.extend(dependent.needed_by)
         return list(seen.values())
 
-    def _take_plan(self, plan: Plan, workers: dict[str, WorkerType]) -> None:
-        """Go on with `plan`: what is the same task still keeps its story."""
+    def _take_plan(self, plan: Plan, workers: dict[str, WorkerType], over: Collection[str] = ()) -> None:
+        """Go on with `plan`: what is the same task still keeps its story, and so do those that are `over`."""
         known = {**self.retired, **self.by_id}
         asked_anew = self.plan is not None and self.plan.request != plan.request
         _refuse_unknown_tasks(plan)
         self._refuse_to_change_running(plan, workers, asked_anew)
         self.plan = plan
-        self.tasks = [self._carry(known, task, i, workers, asked_anew) for i, task in enumerate(plan.tasks)]
+        self.tasks = [
+            self._carry(known, task, i, workers, asked_anew, over) for i, task in enumerate(plan.tasks)
+        ]
         self.workers = workers
         self.by_id = {task.task.id: task for task in self.tasks}
         self.retired = {name: task for name, task in known.items() if name not in self.by_id}
@@ -159,12 +161,13 @@ class PlanState:
         index: int,
         workers: Mapping[str, WorkerType],
         asked_anew: bool,
+        over: Collection[str],
     ) -> TaskState:
         state = known.get(task.id)
         if state is None:
             self.seats += 1
             return TaskState(task, index, self.seats)
-        if self.makes_another(state.task, task, workers, asked_anew):
+        if task.id not in over and self.makes_another(state.task, task, workers, asked_anew):
             state.forget()
             self.told.pop(task.id, None)
         state.task, state.index = task, index

@@ -5,7 +5,7 @@ They are part of the state of a run, and change by its events only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -143,6 +143,10 @@ class Replanning:
         """Nothing of a revision holds, or a person does not want it."""
         self.finish = event.finish or self.finish
         self._close(event, (), event.refused or (event.reason,), (), count)
+
+    def keep_deferred(self, skipped: Collection[str]) -> None:
+        """A person wrote another plan: what it makes run, or leaves out, is not put off any more."""
+        self.deferred = {name: why for name, why in self.deferred.items() if name in skipped}
 
     def fail_call(self, name: str) -> None:
         """A planning call has failed for good; what it considered is still to be considered."""

@@ -31,6 +31,12 @@ LONGEST_REASON = 500
 MOST_NAMES = 50
 """Dependencies, steps, globs of one task."""
 
+MOST_PROBLEMS = 100
+"""Complaints that are told: whoever wrote more mistakes than that will not mend them one by one."""
+
+DEEPEST = 50
+"""Maps and lists inside each other, in a field: no task has as many."""
+
 PRIORITIES = ("P0", "P1", "P2", "P3")
 
 By = Literal["planner", "person", "program"]
@@ -172,7 +178,9 @@ class _Reader:
 
     def _draft(self, path: tuple[str | int, ...], entry: Mapping[Any, Any]) -> Draft:
         fields = {
-            str(key): value for key, value in entry.items() if key not in _OF_DRAFT and value is not None
+            whole(str(key)): self._field((*path, whole(str(key))), value)
+            for key, value in entry.items()
+            if key not in _OF_DRAFT and value is not None
         }
         title = self._text((*path, "title"), fields.get("title"), 200)
         if "title" in fields:
@@ -188,6 +196,15 @@ class _Reader:
             reason=self._text((*path, "reason"), entry.get("reason"), LONGEST_REASON),
             fields=fields,
         )
+
+    def _field(self, path: tuple[str | int, ...], value: Any) -> Any:
+        """A field as far as it is read: what types it takes is known to whoever makes a task of it."""
+        if path[-1] in ("needs", "after") and isinstance(value, str | list):
+            return list(self._names(path, value) or ())
+        if isinstance(value, list) and len(value) > MOST_NAMES:
+            self._say(path, f"has {len(value):,} entries; the first {MOST_NAMES} are read")
+            value = value[:MOST_NAMES]
+        return _whole_values(value)
 
     def _change(self, path: tuple[str | int, ...], entry: Mapping[Any, Any], kind: str) -> Change:
         own = _OWN[kind]
@@ -221,7 +238,7 @@ class _Reader:
             known=self._texts(("analysis", "known"), value.get("known")),
             unknown=self._texts(("analysis", "unknown"), value.get("unknown")),
             strategy=self._text(("analysis", "strategy"), value.get("strategy"), 2 * LONGEST_REASON),
-            tasks=guess if isinstance(guess, int) and 0 <= guess <= 10_000 else 0,
+            tasks=guess if type(guess) is int and 0 <= guess <= 10_000 else 0,
         )
 
     def _entries(
@@ -256,7 +273,7 @@ class _Reader:
             return None
         if len(values) > MOST_NAMES:
             self._say(path, f"has {len(values):,} entries; the first {MOST_NAMES} are read")
-        return tuple(dict.fromkeys(one_line(name, 64) for name in values[:MOST_NAMES] if name.strip()))
+        return tuple(dict.fromkeys(one_line(whole(name), 64) for name in values[:MOST_NAMES] if name.strip()))
 
     def _word(self, path: tuple[str | int, ...], value: Any) -> str:
         return one_line(self._text(path, value, 200), 200)
@@ -267,19 +284,17 @@ class _Reader:
         if not isinstance(value, str):
             self._say(path, f"is text, not {_kind(value)}")
             return ""
-        # A model can write halves of surrogate pairs, which no file can hold.
-        text = clean(
-            value[: longest + 1].encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        ).strip()
+        text = clean(whole(value[: longest + 1])).strip()
         return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
 
     def _unknown(self, path: tuple[str | int, ...], tree: Mapping[Any, Any], known: tuple[str, ...]) -> None:
         for key in islice((key for key in tree if key not in known), MOST_CHANGES):
             hint = Hints(known).question(str(key))
-            self._say((*path, str(key)), f"there is no key {shown(str(key))}{hint}")
+            self._say((*path, whole(str(key))), f"there is no key {shown(str(key))}{hint}")
 
     def _say(self, path: tuple[str | int, ...], message: str) -> None:
-        self.problems.append(Problem(path, message))
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(Problem(path, message))
 
 
 _OWN: dict[str, tuple[str, ...]] = {
@@ -303,6 +318,24 @@ def _kind(value: object) -> str:
         float: "a number",
     }
     return "nothing" if value is None else names.get(type(value), "this")
+
+
+def whole(text: str) -> str:
+    """`text` without halves of surrogate pairs: a model can write them, and no file can hold them."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _whole_values(value: Any, depth: int = 0) -> Any:
+    """A value that a journal can hold, in the form in which it is read again."""
+    if isinstance(value, str):
+        return whole(value[:LONGEST_TEXT])
+    if depth == DEEPEST:
+        return None
+    if isinstance(value, Mapping):
+        return {whole(str(key)): _whole_values(one, depth + 1) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_whole_values(one, depth + 1) for one in value]
+    return value
 
 
 def where(path: tuple[str | int, ...]) -> str:

@@ -56,7 +56,9 @@ def wanted(state: RunState, now: datetime) -> Wanted | None:
     if _replanning_is_due(state, workers, now):
         return Wanted("replanning", tuple(growth.news))
     if _synthesis_is_due(state, workers):
-        return Wanted("synthesis", tuple(growth.news))
+        # What a bound left unheard stays news: with a wider bound the next run takes it up.
+        left = {news.task for news in _left_by_bound(state)}
+        return Wanted("synthesis", tuple(name for name in growth.news if name not in left))
     return None
 
 
@@ -95,9 +97,8 @@ def limit_reached(state: RunState) -> str:
         name, why = next(iter(growth.deferred.items()))
         more = f" and {len(growth.deferred) - 1} more" if len(growth.deferred) > 1 else ""
         return f"{name}{more}: {why}"
-    left = _unheard(state)
-    if left and state.plan is not None and state.plan.replan != "off" and (bound := bound_reached(state)):
-        return f"{bound}; not looked at: {', '.join(news.task for news in left[:5])}"
+    if left := _left_by_bound(state):
+        return f"{bound_reached(state)}; not looked at: {', '.join(news.task for news in left[:5])}"
     return ""
 
 
@@ -129,6 +130,14 @@ def _unheard(state: RunState) -> list[News]:
     return sorted(
         (news for news in state.replanning.news.values() if news.worth_planning), key=lambda news: news.time
     )
+
+
+def _left_by_bound(state: RunState) -> list[News]:
+    """The reports that would be looked at, were it not for a bound; an end of planning that was chosen is none."""
+    if state.plan is None or state.plan.replan == "off" or not bound_reached(state):
+        return []
+    over = state.replanning.finish or _diminishing(state)
+    return [news for news in _unheard(state) if news.mark == "failed" or not over]
 
 
 def _synthesis_is_due(state: RunState, workers: list[TaskState]) -> bool:

@@ -8,12 +8,13 @@ thousand tasks that write one file cost no more than one.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from heapq import heappop, heappush
 from statistics import median
 
 from msgspec import Struct
 
-from orchestrator.core import rounds
+from orchestrator.core import rounds, sessiontasks
 from orchestrator.core.governor import Governor, Hold
 from orchestrator.core.graph import longest_remaining
 from orchestrator.core.overlap import writes_overlap
@@ -151,7 +152,7 @@ class Scheduler:
             return skips
         if (late := self._lateness()) and self.state.launched:
             return [Stop(late)]
-        if late or closing or (self.shut and not self._all_completed()):
+        if late or closing or (self.shut and (not self._all_completed() or self._unpaid())):
             return [] if self.state.launched else [self._finish(late)]
         launches = self._launches()
         if launches or self.state.launched:
@@ -276,6 +277,10 @@ class Scheduler:
     def _spent(self) -> bool:
         return self.budget is not None and self.state.cost_usd >= self.budget
 
+    def _unpaid(self) -> bool:
+        """Whether the plan would be looked at again, were there money for it."""
+        return self._spent() and rounds.wanted(self.state, datetime.fromtimestamp(self._now, UTC)) is not None
+
     def _launches(self) -> list[Action]:
         launches: list[Action] = []
         chosen: set[int] = set()
@@ -383,6 +388,8 @@ class Scheduler:
         limit = rounds.limit_reached(state)
         if limit and not state.halted:
             return Finish(4, limit)
+        if self._unpaid() and not state.halted:
+            return Finish(4, f"the budget of ${self.budget:.2f} is spent")
         if self._unverified():
             return Finish(1, "the plan's own verify was not run")
         waits = state.replanning.proposed is not None
@@ -399,8 +406,8 @@ class Scheduler:
             return Finish(3, "a revision of the plan waits for a person: approve or reject it")
         if state.tally["blocked"]:
             return Finish(3, "waiting for a person")
-        if any(task.task.cli == "session" and (task.startable or task.running) for task in state.tasks):
-            return Finish(3, "waiting for a session: `orchestrate next` shows its tasks")
+        if waiting := sessiontasks.waiting(state):
+            return Finish(3, f"{waiting}: `orchestrate next` shows its tasks")
         if state.stoppers:
             return Finish(1, f"stopped by the failure of {', '.join(sorted(state.stoppers))}")
         return Finish(1, "not all tasks were completed")

@@ -112,6 +112,7 @@ class RunState(PlanState):
         self._take_plan(event.plan, {worker.name: worker for worker in event.workers})
         self.finished = self.verified = None
         self.written = event.written or event.plan
+        self.replanning.keep_deferred({t.task.id for t in self.tasks if t.mark == "skipped"})
         if event.plan.replan != "off" and self.replanning.first is None:
             planned = sum(not is_planning(task) for task in event.plan.tasks)
             self.replanning.first = planned or None
@@ -127,7 +128,11 @@ class RunState(PlanState):
         kept = tuple(changed.pop(t.id, t) for t in self.plan.tasks if t.id not in event.dropped)
         plan = replace(self.plan, tasks=(*kept, *changed.values()))
         retiring = [self.by_id[name] for name in event.dropped]
-        self._take_plan(plan, self.workers | {worker.name: worker for worker in event.workers})
+        # Other dependencies give nobody fresh attempts whom a person cancelled, or for whom there is no room.
+        over = {
+            t.task.id for t in self.tasks if t.mark == "cancelled" or t.task.id in self.replanning.deferred
+        }
+        self._take_plan(plan, self.workers | {worker.name: worker for worker in event.workers}, over)
         self.finished = self.verified = None
         for task in retiring:
             task.mark, task.reason, task.ended = "cancelled", event.dropped[task.task.id], event.time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -21,6 +22,9 @@ BARS = 100
 
 BAR_WIDTH = 50
 
+EXACT = 1e-6
+"""Strokes by which a product of floats may fall short of a whole number."""
+
 RETRIES = 50
 """Recommendations that are spelled out one by one."""
 
@@ -37,7 +41,8 @@ class Totals(Struct, frozen=True):
     work: float
     """The sum over all attempts, planning calls and tasks that were taken out of the plan included."""
     places: int
-    """The parallelism asked for, else of the plan, or more where more tasks were at work at once."""
+    """How many tasks could run side by side: the widest batch, within the parallelism asked for, else of the plan; or
+    more where more were at work at once."""
     cost_usd: float
 
     @property
@@ -63,8 +68,21 @@ def totals(state: RunState, now: datetime) -> Totals:
         total=len(tasks),
         duration=_seconds(state.started, end),
         work=sum(task.work for task in (*state.tasks, *state.retired.values())) + running,
-        places=max(state.parallelism or state.plan.limits.parallelism, _most_at_once(state.tasks, now)),
+        places=max(_side_by_side(state), _most_at_once(state.tasks, now)),
         cost_usd=state.cost_usd,
+    )
+
+
+def _side_by_side(state: RunState) -> int:
+    assert state.plan is not None
+    widest = max(Counter(_depths(state)).values(), default=1)
+    return min(state.parallelism or state.plan.limits.parallelism, widest)
+
+
+def _depths(state: RunState) -> list[int]:
+    """The batch of each task, from 0."""
+    return batches(
+        [[state.by_id[name].index for name in (*t.task.needs, *t.task.after)] for t in state.tasks]
     )
 
 
@@ -120,8 +138,9 @@ def timeline(state: RunState, now: datetime) -> Timeline:
 
 def _bar(span: tuple[float, float], first: float, length: float, status: str) -> str:
     scale = BAR_WIDTH / length if length else 0.0
-    begin = min(int((span[0] - first) * scale), BAR_WIDTH - 1)
-    end = max(min(round((span[1] - first) * scale), BAR_WIDTH), begin + 1)
+    begin = min(int((span[0] - first) * scale + EXACT), BAR_WIDTH - 1)
+    # Down, as the beginnings: where one task ended and the next began, no stroke stands for both.
+    end = max(min(int((span[1] - first) * scale + EXACT), BAR_WIDTH), begin + 1)
     return " " * begin + _STROKES.get(status, "-") * (end - begin) + " " * (BAR_WIDTH - end)
 
 
@@ -133,8 +152,7 @@ def sinks(state: RunState) -> list[TaskState]:
 
 def in_order(state: RunState) -> list[TaskState]:
     """The tasks in dependency order: by batch, then as the plan has them."""
-    edges = [[state.by_id[name].index for name in (*t.task.needs, *t.task.after)] for t in state.tasks]
-    depths = batches(edges)
+    depths = _depths(state)
     return sorted(state.tasks, key=lambda task: depths[task.index])
 
 

@@ -93,9 +93,22 @@ class Views:
         """What a planning call is asked: the description of its task."""
         return self._templates.render(_CALLS[call], **variables).strip("\n")
 
-    def role(self, worker: WorkerType) -> str:
+    def role(self, worker: WorkerType, cli: str = "claude") -> str:
         """What all workers of a type are told, as a part of their system prompt."""
-        return self._templates.render("worker_prompt.md.j2", **briefing.role_variables(worker))
+        return self._templates.render("worker_prompt.md.j2", **briefing.role_variables(worker, cli))
+
+    def session_beginning(self, worker: WorkerType) -> str:
+        """What all prompts of sessions for a worker type begin with: the same bytes, for subagents to share."""
+        return neutralised(f"{briefing.SESSION_OPENING}\n\n{self.role(worker, 'session')}\n")
+
+    def session_prompt(
+        self, state: RunState, task: TaskState, needs: Sequence[Need], addition: Addition = NOTHING_ADDED
+    ) -> str:
+        """What a session is given: it has no system prompt of ours, so its role as well."""
+        assert state.plan is not None
+        variables = briefing.variables(state.plan, task, needs, addition)
+        own = neutralised(f"\n{self._templates.render('agent_task.md.j2', **variables)}")[1:]
+        return self.session_beginning(state.worker_of(task.task)) + own
 
     def shell_card(self, plan: Plan, task: TaskState, needs: Sequence[Need]) -> str:
         """The task file of a command, for people."""
@@ -124,9 +137,15 @@ class Views:
             if task.number and task.task.cli != "shell":
                 continue
             needs = [self._need(state, need) for need in state.needs_of(task)]
-            render = self.shell_card if task.task.cli == "shell" else self.prompt
-            write_whole(self._workspace.agent_task(task.agent), render(state.plan, task, needs))
+            write_whole(self._workspace.agent_task(task.agent), self._card(state, task, needs))
         return max(len(state.tasks) - most, 0)
+
+    def _card(self, state: RunState, task: TaskState, needs: Sequence[Need]) -> str:
+        assert state.plan is not None
+        if task.task.cli == "session":
+            return self.session_prompt(state, task, needs)
+        render = self.shell_card if task.task.cli == "shell" else self.prompt
+        return render(state.plan, task, needs)
 
     def rehearse(self, state: RunState) -> None:
         """Render what a run will render of the user's own templates, before it spends anything on them."""

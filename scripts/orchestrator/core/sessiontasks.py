@@ -1,0 +1,54 @@
+"""The tasks of a run that a session works on: nobody starts or ends them but a session."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from orchestrator.core.plan import seconds
+from orchestrator.core.state import RunState, TaskState
+from orchestrator.core.text import duration
+
+MOST_NAMED = 5
+"""Tasks that are named in one line."""
+
+
+def is_for_session(task: TaskState) -> bool:
+    """Whether a session does this task, and no worker."""
+    return task.task.cli == "session"
+
+
+def at_work(state: RunState) -> list[TaskState]:
+    """The tasks that a session has started and not finished."""
+    return [task for task in state.running.values() if is_for_session(task)]
+
+
+def ready(state: RunState) -> list[TaskState]:
+    """The tasks that a session can start now."""
+    return [task for task in state.tasks if is_for_session(task) and task.startable]
+
+
+def waiting(state: RunState) -> str:
+    """What a run waits for a session to do, in words; empty where it waits for none."""
+    parts = []
+    if started := at_work(state):
+        parts.append(f"at work on {_named(started)}")
+    if startable := ready(state):
+        parts.append(f"to be started: {_named(startable)}")
+    return f"waiting for a session ({'; '.join(parts)})" if parts else ""
+
+
+def how_long(task: TaskState, now: datetime) -> str:
+    """How long a session has had a task, in words; overdue beyond its timeout.
+
+    The timeout ends a worker's attempt. Of a session it is only told: it may be at work on it all the same.
+    """
+    assert task.attempt_at is not None
+    since = max(0.0, (now - task.attempt_at).total_seconds())
+    words = f"a session has had it for {duration(since)}"
+    late = since > seconds(task.task.timeout)
+    return f"overdue: {words}, its timeout is {task.task.timeout}" if late else words
+
+
+def _named(tasks: list[TaskState]) -> str:
+    more = f" and {len(tasks) - MOST_NAMED} more" if len(tasks) > MOST_NAMED else ""
+    return ", ".join(task.task.id for task in tasks[:MOST_NAMED]) + more

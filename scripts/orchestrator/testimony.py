@@ -1,0 +1,71 @@
+"""What a model CLI, or a session, said of its attempt: taken in without secrets, and what follows from it."""
+
+from __future__ import annotations
+
+import os
+
+from msgspec.structs import replace
+
+from orchestrator.attempt import Attempt, own_cost
+from orchestrator.clis import claude_output
+from orchestrator.core import report
+from orchestrator.core.overlap import covers
+from orchestrator.core.plan import Task
+from orchestrator.core.redaction import Redactor
+from orchestrator.core.state import RunState
+from orchestrator.core.text import clean
+from orchestrator.core.verdict import Said
+from orchestrator.edges import results
+from orchestrator.edges.workspace import Workspace
+
+
+class Testimony:
+    """Fills in the attempts of one run."""
+
+    def __init__(self, state: RunState, workspace: Workspace, redactor: Redactor) -> None:
+        self._state = state
+        self._workspace = workspace
+        self._redactor = redactor
+
+    def take_in(self, attempt: Attempt, said: Said, handed_report: str = "") -> None:
+        """What a model CLI or a session said, without secrets; and what follows from it.
+
+        Args:
+            handed_report: the text of a report that does not stand in what was said.
+        """
+        task = attempt.task.task
+        paid = self._state.session_costs.get(attempt.task.session or "", 0.0) if attempt.resumes else 0.0
+        attempt.cost_usd, attempt.models = own_cost(said, paid)
+        attempt.said = replace(
+            said,
+            text=self._redactor.text(clean(said.text)),
+            denials=tuple(map(self._redactor.text, said.denials)),
+            structured=self._redactor.text(said.structured),
+            subtype=self._redactor.text(said.subtype),
+            api_error=self._redactor.text(said.api_error),
+            tool_calls=said.tool_calls + self._calls_before(attempt),
+        )
+        attempt.report, _ = report.parse(self._redactor.text(handed_report) or attempt.said.text)
+        attempt.outside = self._outside(task, said)
+        if task.output_schema is not None and said.structured:
+            from orchestrator.edges import schemas
+
+            problem = schemas.problem(task.output_schema, said.structured)
+            attempt.schema_problem = self._redactor.text(problem)
+
+    def _calls_before(self, attempt: Attempt) -> int:
+        """The tool calls that the attempt's session had made before it."""
+        if not attempt.resumes:
+            return 0
+        folders = [self._workspace.attempt(attempt.task.task.id, n) for n in range(1, attempt.number)]
+        before = [claude_output.read(results.lines(f"{folder}/stdout")) for folder in folders]
+        return sum(said.tool_calls for said in before if said.session == attempt.task.session)
+
+    def _outside(self, task: Task, said: Said) -> tuple[str, ...]:
+        """The files that a worker changed although others are its own to change."""
+        if not task.writes:
+            return ()
+        project = os.path.realpath(self._state.project)
+        places = (os.path.realpath(os.path.join(project, path)) for path in said.wrote)
+        names = dict.fromkeys(os.path.relpath(place, project) for place in places)
+        return tuple(self._redactor.text(name) for name in names if not covers(task.writes, name))
