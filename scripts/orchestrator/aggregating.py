@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,16 +43,43 @@ def aggregate(
     context: click.Context, to: Path | None, synthesize: bool, budget: float | None, program: str | None
 ) -> int:
     """Put the results together in final_output.md."""
-    from orchestrator import running
     from orchestrator.edges.workspace import Workspace
 
     if not synthesize and (budget is not None or program is not None):
         raise UsageError("--budget and --claude are for --synthesize: putting results together is free")
     workspace = Workspace.find(context.obj, Path.cwd())
     status = join(workspace, budget, program, Path.cwd()) if synthesize else 0
-    path = running.aggregate(workspace, to)
+    path = put_together(workspace, to)
     click.echo(str(to or path))
     return status
+
+
+def put_together(workspace: Workspace, to: Path | None) -> Path:
+    """Write final_output.md from what is there, results that somebody removed first; its path.
+
+    Raises:
+        UsageError: nothing was run here, or `to` is no file that can be replaced.
+    """
+    from orchestrator import progress, runs
+    from orchestrator.edges import journal
+    from orchestrator.edges.views import Views
+    from orchestrator.edges.workspace import explained
+    from orchestrator.runs import Options, Run
+
+    if to is not None and to.exists() and not to.is_file():
+        raise UsageError(f"{to} is not a file that can be replaced; name another")
+    state, history = runs.load(workspace)
+    if not state.run:
+        raise UsageError(progress.NOTHING_RUN.format(progress.ours("run")))
+    if journal.holder(workspace.lock_file) is None:
+        with runs.held(workspace):
+            run = Run(workspace, state, history, Options())
+            run.restore_results()
+            run.close()
+    path = to.resolve() if to else workspace.final_output
+    with explained(f"cannot write {path}"):
+        Views(workspace, history).final(state, datetime.now(UTC), path)
+    return path
 
 
 def join(workspace: Workspace, budget: float | None, program: str | None, here: Path) -> int:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator import __version__, aggregating, installcommands, plancommands, sessioncommands
+from orchestrator import (
+    __version__,
+    aggregating,
+    installcommands,
+    plancommands,
+    sessioncommands,
+    steeringcommands,
+)
 from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageError
 
 if TYPE_CHECKING:
@@ -28,8 +35,6 @@ Exit codes:
   75   still running when `wait` timed out
   130  interrupted
 """
-PATIENCE = 10.0
-"""Seconds that `stop`, `retry` and `cancel` wait for a living dispatcher to take the order."""
 
 
 def main() -> int:
@@ -271,81 +276,6 @@ def log(context: click.Context, task: str | None, follow: bool, as_json: bool) -
 
 
 @orchestrate.command()
-@click.option("--after-running", is_flag=True, help="Let running tasks finish; launch nothing more.")
-@click.pass_context
-def stop(context: click.Context, after_running: bool) -> int:
-    """Stop the run, from any terminal. What was running can go on with the next `run`."""
-    from orchestrator import running
-    from orchestrator.edges.inbox import Order
-
-    workspace = _workspace(context)
-    if not running.anything_runs(workspace):
-        click.echo("nothing is running")
-        return 0
-    return running.order(workspace, [Order("stop", after_running=after_running)], PATIENCE)
-
-
-@orchestrate.command()
-@click.argument("tasks", nargs=-1)
-@click.option("--failed", is_flag=True, help="All failed and blocked tasks.")
-@click.option(
-    "--allow",
-    "rules",
-    metavar="RULE",
-    multiple=True,
-    help='Allow the one TASK this too, for example "Bash(npm test)"; its session goes on.',
-)
-@click.pass_context
-def retry(context: click.Context, tasks: tuple[str, ...], failed: bool, rules: tuple[str, ...]) -> int:
-    """Give TASKS, and what depends on them, fresh attempts, from any terminal."""
-    from orchestrator import running
-    from orchestrator.core.checks import wrong_word
-    from orchestrator.edges.inbox import Order
-
-    if bool(tasks) == failed:
-        raise UsageError("name the tasks to retry, or say --failed")
-    if rules and len(tasks) != 1:
-        raise UsageError("--allow is for one task: name it")
-    if wrong := next(filter(None, map(wrong_word, rules)), ""):
-        raise UsageError(f"--allow: {wrong}")
-    workspace = _workspace(context)
-    names = running.retriable(workspace, tasks, failed)
-    if not names:
-        click.echo("nothing has failed")
-        return 0
-    return running.order(workspace, [Order("retry", name, allow=rules) for name in names], PATIENCE)
-
-
-@orchestrate.command()
-@click.argument("task")
-@click.argument("text")
-@click.pass_context
-def answer(context: click.Context, task: str, text: str) -> int:
-    """Answer what a blocked TASK asks; its session goes on with that."""
-    from orchestrator import running
-    from orchestrator.edges.inbox import Order
-
-    if not text.strip():
-        raise UsageError("the answer says nothing")
-    workspace = _workspace(context)
-    running.answerable(workspace, task)
-    return running.order(workspace, [Order("answer", task, text=text)], PATIENCE)
-
-
-@orchestrate.command()
-@click.argument("tasks", nargs=-1, required=True)
-@click.pass_context
-def cancel(context: click.Context, tasks: tuple[str, ...]) -> int:
-    """Cancel TASKS, from any terminal; what needs them is skipped."""
-    from orchestrator import running
-    from orchestrator.edges.inbox import Order
-
-    workspace = _workspace(context)
-    running.cancellable(workspace, tasks)
-    return running.order(workspace, [Order("cancel", name) for name in tasks], PATIENCE)
-
-
-@orchestrate.command()
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--cli",
@@ -381,7 +311,13 @@ def doctor(context: click.Context, program: str | None, as_json: bool) -> int:
     return 0 if all(finding.good for finding in findings) else 5
 
 
-for _command in (aggregating.aggregate, *plancommands.COMMANDS, *sessioncommands.COMMANDS, *installcommands.COMMANDS):
+for _command in (
+    aggregating.aggregate,
+    *plancommands.COMMANDS,
+    *sessioncommands.COMMANDS,
+    *installcommands.COMMANDS,
+    *steeringcommands.COMMANDS,
+):
     orchestrate.add_command(_command)
 
 

@@ -13,7 +13,7 @@ import click
 import msgspec
 from msgspec import Struct
 
-from orchestrator import progress, running, runs
+from orchestrator import progress, runs, steering
 from orchestrator.core import plandiff
 from orchestrator.core.events import PlanRevised, RevisionProposed, RevisionRejected
 from orchestrator.core.plandiff import PlanDiff
@@ -156,7 +156,7 @@ def _handed_in(workspace: Workspace, order: Order, patience: float) -> Outcome |
         file = inbox.hand_in(workspace.inbox, order)
         until = time.monotonic() + patience
         while file.exists() and time.monotonic() <= until:
-            if not running.carry_out(workspace):
+            if not steering.carry_out(workspace):
                 time.sleep(LOOK)
     return _outcome(workspace, file.name)
 

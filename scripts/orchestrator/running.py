@@ -1,4 +1,4 @@
-"""What `run` and the commands that steer a run do, in order: check, hold, record, act."""
+"""What `run` does, in order: check, hold, record, act."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,30 +22,16 @@ from orchestrator.core.plan import Plan, Task
 from orchestrator.core.sameness import changes_work
 from orchestrator.core.state import ENDED, RunState
 from orchestrator.core.workers import WorkerType
-from orchestrator.edges import claudefiles, inbox, journal
-from orchestrator.edges.inbox import Order
+from orchestrator.edges import claudefiles, journal
 from orchestrator.edges.workspace import Workspace, explained, write_whole_bytes
-from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageError, WorkspaceHeld
-from orchestrator.following import Follower, unknown_task
+from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageError
+from orchestrator.following import Follower
 from orchestrator.runs import Options, Run
 
-__all__ = [
-    "Asked",
-    "Options",
-    "aggregate",
-    "answerable",
-    "cancellable",
-    "carry_out",
-    "detached",
-    "dry_run",
-    "order",
-    "retriable",
-    "run",
-    "watch",
-]
+__all__ = ["Asked", "Options", "detached", "dry_run", "planner_of", "put_away", "run", "watch"]
 
-LOOK_FOR_ANSWER = 0.05
-"""Seconds between two looks whether an order was taken."""
+LOOK_AGAIN = 0.25
+"""Seconds between two looks at a run that another process dispatches."""
 
 
 class Asked(Struct, frozen=True):
@@ -319,7 +305,7 @@ def watch(workspace: Workspace, ascii_only: bool) -> int:
         while alive is not None and follower.state.finished is None:
             live.state = follower.state
             live.refresh()
-            time.sleep(LOOK_FOR_ANSWER * 5)
+            time.sleep(LOOK_AGAIN)
             alive = follower.look()
         live.state = follower.state
     return _say_watched(workspace, follower.state)
@@ -331,7 +317,7 @@ def _watch_plainly(workspace: Workspace) -> int:
 
     follower = Follower(workspace, tell)
     while follower.look() is not None and follower.state.finished is None:
-        time.sleep(LOOK_FOR_ANSWER * 5)
+        time.sleep(LOOK_AGAIN)
     return _status_of(follower.state)
 
 
@@ -346,119 +332,3 @@ def _say_watched(workspace: Workspace, state: RunState) -> int:
         else progress.NOTHING_RUN.format(progress.ours("run"))
     )
     return _status_of(state)
-
-
-def retriable(workspace: Workspace, names: Sequence[str], failed: bool) -> list[str]:
-    """The tasks that `retry` means.
-
-    Raises:
-        UsageError: a task that does not exist or is running.
-    """
-    state = journal.load(workspace.journal)
-    if failed:
-        return [task.task.id for task in state.tasks if task.mark in ("failed", "blocked")]
-    problems = [_not_retriable(state, name) for name in names]
-    if found := [problem for problem in problems if problem]:
-        raise UsageError("\n".join(found))
-    return list(names)
-
-
-def _not_retriable(state: RunState, name: str) -> str:
-    task = state.by_id.get(name)
-    if task is None:
-        return unknown_task(state, name)
-    busy = next((t for t in (task, *state.dependents_of(task)) if t.running), None)
-    return f"{name} cannot be retried while {busy.task.id} is running; cancel it first" if busy else ""
-
-
-def answerable(workspace: Workspace, name: str) -> None:
-    """Raises UsageError for a task that does not exist or asks nothing."""
-    state = journal.load(workspace.journal)
-    task = state.by_id.get(name)
-    if task is None:
-        raise UsageError(unknown_task(state, name))
-    if task.mark != "blocked":
-        raise UsageError(f"{name} cannot be answered: it is {task.status} and asks nothing")
-
-
-def cancellable(workspace: Workspace, names: Sequence[str]) -> None:
-    """Raises UsageError for a task that does not exist or has ended."""
-    state = journal.load(workspace.journal)
-    problems = []
-    for name in names:
-        task = state.by_id.get(name)
-        if task is None:
-            problems.append(unknown_task(state, name))
-        elif task.mark in ENDED:
-            problems.append(f"{name} cannot be cancelled: it is {task.mark}")
-    if problems:
-        raise UsageError("\n".join(problems))
-
-
-def anything_runs(workspace: Workspace) -> bool:
-    """Whether there is a dispatcher, or a worker that one left behind, to be stopped."""
-    if not workspace.journal.exists():
-        raise UsageError(progress.NOTHING_RUN.format(progress.ours("run")))
-    return journal.holder(workspace.lock_file) is not None or bool(journal.load(workspace.journal).running)
-
-
-def order(workspace: Workspace, orders: Sequence[Order], patience: float) -> int:
-    """Hand orders to the living dispatcher, or carry them out here if there is none."""
-    if not workspace.journal.exists():
-        raise UsageError(progress.NOTHING_RUN.format(progress.ours("run")))
-    with explained(f"cannot write to {workspace.root}"):
-        files = [inbox.hand_in(workspace.inbox, wanted) for wanted in orders]
-        until = time.monotonic() + patience
-        while any(file.exists() for file in files):
-            if carry_out(workspace):
-                click.echo(f"done; go on with: {progress.ours('run')}")
-                return 0
-            if time.monotonic() > until:
-                click.echo("handed in; the dispatcher has not taken it yet")
-                return 0
-            time.sleep(LOOK_FOR_ANSWER)
-    click.echo("done")
-    return 0
-
-
-def carry_out(workspace: Workspace) -> bool:
-    """Take the inbox in, if no dispatcher lives; whether none did."""
-    try:
-        with runs.held(workspace):
-            state, history = runs.load(workspace)
-            run = Run(workspace, state, history, Options())
-            project = runs.project_of(workspace, state, Path.cwd())
-            run.dispatcher.conductor = lambda: planner_of(run, project)
-            try:
-                stop = any(order.order == "stop" for order in inbox.orders(workspace.inbox))
-                run.dispatcher.steer()
-                if stop:
-                    runs.sweep(state)
-                run.write_views()
-            finally:
-                run.close()
-    except WorkspaceHeld:
-        return False
-    return True
-
-
-def aggregate(workspace: Workspace, to: Path | None) -> Path:
-    """Write final_output.md from what is there; its path."""
-    from datetime import UTC, datetime
-
-    from orchestrator.edges.views import Views
-
-    if to is not None and to.exists() and not to.is_file():
-        raise UsageError(f"{to} is not a file that can be replaced; name another")
-    state, history = runs.load(workspace)
-    if not state.run:
-        raise UsageError(progress.NOTHING_RUN.format(progress.ours("run")))
-    if journal.holder(workspace.lock_file) is None:
-        with runs.held(workspace):
-            run = Run(workspace, state, history, Options())
-            run.restore_results()
-            run.close()
-    path = to.resolve() if to else workspace.final_output
-    with explained(f"cannot write {path}"):
-        Views(workspace, history).final(state, datetime.now(UTC), path)
-    return path

@@ -18,7 +18,7 @@ from orchestrator.core.plan import Limits, Task
 from orchestrator.core.report import Report
 from orchestrator.core.revision import Change, Draft, Revision
 from orchestrator.core.rounds import Wanted
-from orchestrator.core.scheduler import Launch, Scheduler, Skip
+from orchestrator.core.scheduler import Finish, Launch, Scheduler, Skip
 
 FOUND = Report(status="complete", discoveries=("there is more",))
 
@@ -295,3 +295,13 @@ def test_a_change_of_a_task_is_kept_as_it_was_asked() -> None:
     told.tell(RevisionProposed, revision=revision, by="person")
     assert told.state.replanning.proposed is not None
     assert due(told) is None
+
+
+def test_a_run_that_planned_no_task_has_not_completed() -> None:
+    told = Story(replan="auto", verify=("make check",))
+    for _ in range(2):
+        call = calls.call_task("analysis", calls.call_id("analysis", told.state.by_id), "Plan it.")
+        told.tell(PlanRevised, by="program", tasks=(call,), call="analysis").start(call.id).end(call.id)
+        told.tell(RevisionRejected, by="planner", reason="not JSON", source=call.id)
+    finish = Scheduler(told.state).decide(told.now.timestamp())
+    assert finish == [Finish(1, "no task was planned: diminishing returns: 2 rounds in a row changed nothing")]

@@ -31,8 +31,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.real)
-            # One after the other: a worker takes half a second of a core to start, and times are tested.
-            item.add_marker(pytest.mark.xdist_group("claude"))
+            # Those of a file one after the other: a worker takes half a second of a core to start.
+            item.add_marker(pytest.mark.xdist_group(f"claude-{item.path.stem}"))
 
 
 @pytest.fixture

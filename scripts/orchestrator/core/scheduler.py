@@ -20,8 +20,10 @@ from orchestrator.core.graph import longest_remaining
 from orchestrator.core.overlap import writes_overlap
 from orchestrator.core.plan import Plan, Task, seconds
 from orchestrator.core.readyqueue import Rank, ReadyQueue
+from orchestrator.core.replanning import is_planning
 from orchestrator.core.spending import Spending, together
 from orchestrator.core.state import DEAD, RunState, TaskState
+from orchestrator.core.text import one_line
 from orchestrator.core.verdict import BACKOFF_CEILING
 
 LEAST_CEILING = 0.01
@@ -381,7 +383,15 @@ class Scheduler:
 
     def _unverified(self) -> bool:
         waits = self.state.replanning.proposed is not None
-        return bool(self.plan.verify) and self._all_completed() and self.state.verified is None and not waits
+        open_ = bool(self.plan.verify) and self._all_completed() and self.state.verified is None
+        return open_ and not waits and not self._nothing_planned()
+
+    def _nothing_planned(self) -> str:
+        """Why a plan that was to grow has no task at all; empty where it has one."""
+        if self.plan.replan == "off" or any(not is_planning(task.task) for task in self.state.tasks):
+            return ""
+        over = rounds.planning_is_over(self.state) or "nothing came of it"
+        return f"no task was planned: {one_line(over, 200)}"
 
     def _finish(self, late: str = "") -> Finish:
         state = self.state
@@ -392,6 +402,13 @@ class Scheduler:
             return Finish(4, f"the budget of ${self.budget:.2f} is spent")
         if self._unverified():
             return Finish(1, "the plan's own verify was not run")
+        if (
+            not state.halted
+            and not late
+            and not state.tally["blocked"]
+            and (nothing := self._nothing_planned())
+        ):
+            return Finish(1, nothing)
         waits = state.replanning.proposed is not None
         if self._all_completed() and not waits:
             verified = state.verified

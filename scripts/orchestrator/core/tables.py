@@ -9,7 +9,7 @@ from orchestrator.core.excerpts import cell, mermaid_label, names
 from orchestrator.core.history import History, why
 from orchestrator.core.replanning import is_planning
 from orchestrator.core.state import STATUSES, RunState, TaskState
-from orchestrator.core.text import clean, fenced, one_line
+from orchestrator.core.text import clean, fenced, markdown, one_line
 
 MOST_ROWS = 1000
 """Rows of a table that a person still scrolls through."""
@@ -200,3 +200,13 @@ def log_block(history: History) -> str:
     width = max((len(entry.task) for entry in entries), default=0)
     lines = [f"{clock(e.time)}  {clean(e.task):{width}}  {one_line(e.text, 160)}".rstrip() for e in entries]
     return fenced("\n".join(lines) + "\n", "text") if lines else ""
+
+
+def plan_check_rows(state: RunState) -> list[dict[str, str]]:
+    """The commands for the whole plan, and how they ended."""
+    assert state.plan is not None
+    verified = state.verified
+    outcome = "not run"
+    if verified is not None:
+        outcome = "passed" if verified.passed else f"not passed: {markdown(verified.reason, 300)}"
+    return [{"command": markdown(command, 300), "outcome": outcome} for command in state.plan.verify]

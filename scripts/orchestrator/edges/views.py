@@ -212,6 +212,7 @@ class Views:
             **gathering.findings(self._workspace, state),
             **gathering.excerpts_of(self._workspace, state, folder),
             merge=merge,
+            plan_checks=tables.plan_check_rows(state),
             recommendations=summary.recommendations(state),
             links=gathering.links(self._workspace, folder),
         )

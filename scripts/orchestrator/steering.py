@@ -1,0 +1,116 @@
+"""What the commands that steer a run do from any terminal: check, then hand in, or carry out where nothing runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from orchestrator import progress, runs
+from orchestrator.core.state import ENDED, RunState
+from orchestrator.edges import inbox, journal
+from orchestrator.edges.inbox import Order
+from orchestrator.edges.workspace import Workspace, explained
+from orchestrator.errors import UsageError, WorkspaceHeld
+from orchestrator.following import unknown_task
+from orchestrator.running import planner_of
+from orchestrator.runs import Options, Run
+
+LOOK_FOR_ANSWER = 0.05
+"""Seconds between two looks whether an order was taken."""
+
+
+def retriable(workspace: Workspace, names: Sequence[str], failed: bool) -> list[str]:
+    """The tasks that `retry` means.
+
+    Raises:
+        UsageError: a task that does not exist or is running.
+    """
+    state = journal.load(workspace.journal)
+    if failed:
+        return [task.task.id for task in state.tasks if task.mark in ("failed", "blocked")]
+    problems = [_not_retriable(state, name) for name in names]
+    if found := [problem for problem in problems if problem]:
+        raise UsageError("\n".join(found))
+    return list(names)
+
+
+def _not_retriable(state: RunState, name: str) -> str:
+    task = state.by_id.get(name)
+    if task is None:
+        return unknown_task(state, name)
+    busy = next((t for t in (task, *state.dependents_of(task)) if t.running), None)
+    return f"{name} cannot be retried while {busy.task.id} is running; cancel it first" if busy else ""
+
+
+def answerable(workspace: Workspace, name: str) -> None:
+    """Raises UsageError for a task that does not exist or asks nothing."""
+    state = journal.load(workspace.journal)
+    task = state.by_id.get(name)
+    if task is None:
+        raise UsageError(unknown_task(state, name))
+    if task.mark != "blocked":
+        raise UsageError(f"{name} cannot be answered: it is {task.status} and asks nothing")
+
+
+def cancellable(workspace: Workspace, names: Sequence[str]) -> None:
+    """Raises UsageError for a task that does not exist or has ended."""
+    state = journal.load(workspace.journal)
+    problems = []
+    for name in names:
+        task = state.by_id.get(name)
+        if task is None:
+            problems.append(unknown_task(state, name))
+        elif task.mark in ENDED:
+            problems.append(f"{name} cannot be cancelled: it is {task.mark}")
+    if problems:
+        raise UsageError("\n".join(problems))
+
+
+def anything_runs(workspace: Workspace) -> bool:
+    """Whether there is a dispatcher, or a worker that one left behind, to be stopped."""
+    if not workspace.journal.exists():
+        raise UsageError(progress.NOTHING_RUN.format(progress.ours("run")))
+    return journal.holder(workspace.lock_file) is not None or bool(journal.load(workspace.journal).running)
+
+
+def order(workspace: Workspace, orders: Sequence[Order], patience: float) -> int:
+    """Hand orders to the living dispatcher, or carry them out here if there is none."""
+    if not workspace.journal.exists():
+        raise UsageError(progress.NOTHING_RUN.format(progress.ours("run")))
+    with explained(f"cannot write to {workspace.root}"):
+        files = [inbox.hand_in(workspace.inbox, wanted) for wanted in orders]
+        until = time.monotonic() + patience
+        while any(file.exists() for file in files):
+            if carry_out(workspace):
+                click.echo(f"done; go on with: {progress.ours('run')}")
+                return 0
+            if time.monotonic() > until:
+                click.echo("handed in; the dispatcher has not taken it yet")
+                return 0
+            time.sleep(LOOK_FOR_ANSWER)
+    click.echo("done")
+    return 0
+
+
+def carry_out(workspace: Workspace) -> bool:
+    """Take the inbox in, if no dispatcher lives; whether none did."""
+    try:
+        with runs.held(workspace):
+            state, history = runs.load(workspace)
+            run = Run(workspace, state, history, Options())
+            project = runs.project_of(workspace, state, Path.cwd())
+            run.dispatcher.conductor = lambda: planner_of(run, project)
+            try:
+                stop = any(order.order == "stop" for order in inbox.orders(workspace.inbox))
+                run.dispatcher.steer()
+                if stop:
+                    runs.sweep(state)
+                run.write_views()
+            finally:
+                run.close()
+    except WorkspaceHeld:
+        return False
+    return True
