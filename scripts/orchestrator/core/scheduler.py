@@ -388,7 +388,8 @@ class Scheduler:
 
     def _nothing_planned(self) -> str:
         """Why a plan that was to grow has no task at all; empty where it has one."""
-        if self.plan.replan == "off" or any(not is_planning(task.task) for task in self.state.tasks):
+        waits = self.state.replanning.proposed is not None
+        if waits or self.plan.replan == "off" or any(not is_planning(task.task) for task in self.state.tasks):
             return ""
         over = rounds.planning_is_over(self.state) or "nothing came of it"
         return f"no task was planned: {one_line(over, 200)}"
