@@ -6,7 +6,7 @@ import pytest
 from revisions_of import asked, checked, revise, run, statuses, tasks, work
 from story import Story
 
-from orchestrator.core.events import TaskAnswered, TaskBlocked, TaskCancelled
+from orchestrator.core.events import TaskAnswered, TaskBlocked, TaskCancelled, TaskRetried
 from orchestrator.core.plan import Limits
 
 
@@ -98,6 +98,30 @@ def test_to_accept_a_failed_task_lets_its_dependents_go_on_without_it() -> None:
     assert found.changes == ("goes on without B: nice to have",)
     assert (tasks(story)["C"].needs, tasks(story)["C"].after) == ((), ("B",))
     assert statuses(story) == {"A": "completed", "B": "failed", "C": "pending"}
+
+
+def test_a_task_that_waits_for_a_person_cannot_be_accepted() -> None:
+    story = run(work("A"), work("B", "A")).start("A").end("A", "denied")
+    found = checked(story, asked(accept=[{"task": "A"}]))
+    assert found.refused == ("accept A: it is blocked: there is nothing to go on without",)
+
+
+def test_a_planner_cannot_make_a_discovery_less_deep_by_naming_an_older_task() -> None:
+    story = run(work("A"), limits=Limits(max_depth=1)).start("A").end("A")
+    revise(story, considered=("A",), add=[{"title": "Found by A", "of": "A"}])
+    story.start("T-01").end("T-01")
+    found = checked(story, asked(add=[{"title": "Found by T-01", "of": "A"}]), considered=("T-01",))
+    assert found.deferred == {"T-02": "deferred: deeper than max_depth of 1"}
+
+
+def test_a_retried_task_brings_back_no_dependent_that_was_put_off() -> None:
+    story = run(work("A", attempts=1), limits=Limits(max_tasks=1)).start("A").end("A", "ceiling")
+    revise(
+        story, reassign=[{"task": "A", "worker": "code-developer"}], add=[{"title": "More", "needs": ["A"]}]
+    )
+    assert statuses(story)["T-01"] == "skipped"
+    story.tell(TaskRetried, task="A")
+    assert statuses(story) == {"A": "pending", "T-01": "skipped"}
 
 
 def test_what_must_come_before_a_running_task_holds_up_its_dependents() -> None:

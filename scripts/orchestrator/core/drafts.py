@@ -99,10 +99,12 @@ class Drafts:
                 yield made
 
     def _led_by(self, draft: Draft) -> Origin:
+        """Where a task comes from; of older tasks than those considered it cannot come, which would be less deep."""
         growth = self._state.replanning
-        if draft.of in self._state.by_id or draft.of in self._state.retired:
+        if draft.of in self._considered:
             return growth.origin_of(draft.of)
-        origins = [growth.origin_of(name) for name in self._considered]
+        named = (draft.of,) if draft.of in self._state.by_id or draft.of in self._state.retired else ()
+        origins = [growth.origin_of(name) for name in (*self._considered, *named)]
         return max(origins, key=lambda origin: origin.depth, default=Origin())
 
     def _leader(self, draft: Draft) -> str:

@@ -25,7 +25,7 @@ from orchestrator.core.workers import WorkerType
 MOST_REFUSED = 200
 """Sentences about what does not hold: more than anybody reads, and what the journal keeps of a flood."""
 
-FAILED = ("failed", "blocked", "skipped")
+GIVEN_UP = ("failed", "skipped")
 
 
 class Revised(Struct, frozen=True, kw_only=True):
@@ -139,7 +139,7 @@ class _Reviser:
     def _why_not_so(self, kind: str, change: Change, task: TaskState) -> str:
         if kind == "cancel" and task.mark == "failed":
             return "it has failed, which cannot be undone; reassign, split or accept it, or ask"
-        if kind == "accept" and task.mark not in FAILED:
+        if kind == "accept" and task.mark not in GIVEN_UP:
             return f"it is {task.status}: there is nothing to go on without"
         if kind in ("reorder", "rewire") and task.mark == "failed":
             return "it has failed; reassign, split or accept it, or ask"

@@ -293,7 +293,8 @@ class RunState(PlanState):
         self.orders.add(event.order)
         self.finished = self.verified = None
         for other in (task, *dependents):
-            if other is task or other.mark in ("failed", "blocked", "skipped"):
+            put_off = other is not task and other.task.id in self.replanning.deferred
+            if other is task or (other.mark in ("failed", "blocked", "skipped") and not put_off):
                 self.replanning.deferred.pop(other.task.id, None)
                 self._uncount(other)
                 other.renew()
