@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from functools import cached_property
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -62,8 +63,9 @@ class Assignments:
 
     def resumes(self, task: TaskState) -> bool:
         """Whether the attempt that was announced continues an earlier session."""
-        own = claude.session_id(self._state.run, task.task.id, task.number)
-        return task.session is not None and task.session != own
+        return task.session is not None and task.session != claude.session_id(
+            self._state.run, task.task.id, task.number
+        )
 
     def begins(self, task: TaskState) -> Begins:
         """How the attempt that was announced begins."""
@@ -109,14 +111,14 @@ class Assignments:
 
     def need(self, task: TaskState) -> Need:
         """What a dependent is told of a result: where it is, and its beginning, or all of a short one."""
-        path = self._workspace.result(task.agent)
+        path = self._workspace.result_name(task.agent)
         text = ""
         for piece in results.body(path):
             text += piece
             if len(text.encode()) > SHORT_RESULT:
                 break
         whole = len(text.encode()) <= SHORT_RESULT
-        return Need(task.task.id, task.task.name, str(path), text if whole else text[:500], whole)
+        return Need(task.task.id, task.task.name, path, text if whole else text[:500], whole)
 
     def command_line(self, task: TaskState, folder: str, ceiling: float | None) -> CommandLine:
         """How the process of an attempt is started.
@@ -128,7 +130,7 @@ class Assignments:
             FileNotFoundError: there is no claude program.
         """
         if task.task.cli == "shell":
-            needs = {n.task.id: str(self._workspace.result(n.agent)) for n in self._state.needs_of(task)}
+            needs = {n.task.id: self._workspace.result_name(n.agent) for n in self._state.needs_of(task)}
             argv = shell.command(f"{folder}/prompt.md", f"{folder}/status")
             return CommandLine(argv, shell.environment(task.task, needs), os.devnull)
         if self._program is None:
@@ -146,7 +148,7 @@ class Assignments:
         )
         return CommandLine(argv, claude.environment(), f"{folder}/prompt.md")
 
-    @property
+    @cached_property
     def _elsewhere(self) -> str:
         """The real path of a workspace that is not in the project folder, where it goes by its name."""
         root = os.path.realpath(self._workspace.root)

@@ -231,7 +231,7 @@ class Attempts:
     def _given(self, task: TaskState) -> bytes:
         """What the worker of an attempt reads: its prompt, or its commands."""
         for need in self._state.needs_of(task):
-            if not self._workspace.result(need.agent).exists():
+            if not os.path.exists(self._workspace.result_name(need.agent)):
                 self._results.restore(need)
         return self._assignments.given(task)
 

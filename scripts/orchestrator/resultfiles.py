@@ -41,7 +41,7 @@ class ResultFiles:
         """The result file of a task whose attempt was judged; synced unless the journal holds all of it."""
         task = self._state.by_id[event.task]
         before, after = self._views.result_frame(facts(task, event))
-        path = self._workspace.result(task.agent)
+        path = self._workspace.result_name(task.agent)
         results.write_result(path, (before, after), text(), durable=not event.whole)
 
     def restore(self, task: TaskState) -> None:

@@ -329,10 +329,8 @@ class Run:
     def restore_results(self) -> None:
         """Write result files again that were removed by hand."""
         for task in self.state.tasks:
-            if (
-                task.mark in ("completed", "failed", "blocked")
-                and not self.workspace.result(task.agent).exists()
-            ):
+            known = task.mark in ("completed", "failed", "blocked")
+            if known and not os.path.exists(self.workspace.result_name(task.agent)):
                 self.results.restore(task)
 
     def close(self) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from functools import lru_cache
 
 import msgspec
 
 from orchestrator.clis.claude_features import Program
 from orchestrator.clis.claude_rules import path_rule, shell_rules, tool_names
-from orchestrator.core.plan import Task
+from orchestrator.core.plan import Mode, Task
 from orchestrator.core.workers import (
     WorkerType,
     denied_of,
@@ -73,6 +74,7 @@ def environment() -> dict[str, str]:
     }
 
 
+@lru_cache(maxsize=256)
 def session_id(run: str, task: str, attempt: int) -> str:
     """The session of an attempt, known before it starts and the same at every replay."""
     digest = hashlib.sha256(f"{run}/{task}.{attempt}".encode()).digest()
@@ -101,14 +103,15 @@ def command(
         resume: continue `session` instead of beginning it.
         last: the last attempt that counts, made with the task's `fallback_model`.
     """
+    tools, settings = _granted(task.tools, task.allow, task.verify, task.permission_mode, worker, workspace)
     options = [
         "--output-format=stream-json",
         "--verbose",
         f"--{'resume' if resume else 'session-id'}={session}",
         f"--model={model_of(task, worker, last=last)}",
         f"--permission-mode={mode_of(task, worker)}",
-        f"--tools={','.join(tools_sent(task, worker))}",
-        f"--settings={_settings(task, worker, workspace)}",
+        f"--tools={','.join(tools)}",
+        f"--settings={settings}",
         *_sources(program, task),
     ]
     if prompt_file:
@@ -160,12 +163,26 @@ def tools_sent(task: Task, worker: WorkerType) -> tuple[str, ...]:
 def prefix(task: Task, worker: WorkerType, *, last: bool = False) -> str:
     """What requests with a common, cacheable beginning share: model, worker type, tools and output schema."""
     schema = "" if task.output_schema is None else _json(task.output_schema)
-    return _json((model_of(task, worker, last=last), worker.name, tools_sent(task, worker), schema))
+    tools, _ = _granted(task.tools, task.allow, task.verify, task.permission_mode, worker, "")
+    return _json((model_of(task, worker, last=last), worker.name, tools, schema))
 
 
-def _settings(task: Task, worker: WorkerType, workspace: str) -> str:
-    """Permissions beside those of the user's own settings, which stay."""
-    return _json({"permissions": {"allow": rules(task, worker), "deny": denied(task, worker, workspace)}})
+@lru_cache(maxsize=256)
+def _granted(
+    tools: tuple[str, ...] | None,
+    allow: tuple[str, ...],
+    verify: tuple[str, ...],
+    permission_mode: Mode | None,
+    worker: WorkerType,
+    workspace: str,
+) -> tuple[tuple[str, ...], str]:
+    """The tools that the model is told of, and the permissions beside those of the user's own settings, which stay.
+
+    Worked out once for all tasks that are granted the same.
+    """
+    task = Task(id="T", tools=tools, allow=allow, verify=verify, permission_mode=permission_mode)
+    permissions = {"allow": rules(task, worker), "deny": denied(task, worker, workspace)}
+    return tools_sent(task, worker), _json({"permissions": permissions})
 
 
 def _sources(program: Program, task: Task) -> list[str]:

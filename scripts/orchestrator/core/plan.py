@@ -37,6 +37,8 @@ Duration = Annotated[
 Money = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Names = tuple[str, ...]
+Cli = Literal["claude", "shell", "session"]
+Mode = Literal["default", "acceptEdits", "plan", "dontAsk", "auto", "bypassPermissions"]
 
 
 class Task(Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
@@ -53,15 +55,13 @@ class Task(Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fie
     constraints: Names = ()
     steps: Names = ()
     priority: Literal["P0", "P1", "P2", "P3"] = "P2"
-    cli: Literal["claude", "shell", "session"] = "claude"
+    cli: Cli = "claude"
     run: str = ""
     model: str | None = None
     fallback_model: str | None = None
     tools: Names | None = None
     allow: Names = ()
-    permission_mode: (
-        Literal["default", "acceptEdits", "plan", "dontAsk", "auto", "bypassPermissions"] | None
-    ) = None
+    permission_mode: Mode | None = None
     timeout: Duration = "30m"
     idle_timeout: Duration | None = "15m"
     attempts: Count = 3
@@ -121,7 +121,7 @@ class TaskOutline(Struct, frozen=True, gc=False, kw_only=True):
     worker: str = "general"
     needs: Names = ()
     after: Names = ()
-    cli: str = "claude"
+    cli: Cli = "claude"
     timeout: str = "30m"
     attempts: int = 3
     on_failure: str = "skip"

@@ -31,7 +31,7 @@ def beginning(workspace: Workspace, task: TaskState, characters: int) -> tuple[s
     if not task.number:
         return None
     try:
-        text = next(iter(results.body(workspace.result(task.agent))), "")
+        text = next(iter(results.body(workspace.result_name(task.agent))), "")
     except OSError:
         return None
     shown, whole = excerpts.cut(text, characters)
@@ -98,8 +98,9 @@ def excerpts_of(workspace: Workspace, state: RunState, folder: Path) -> dict[str
     """The beginning of every result in dependency order, with links as seen from `folder`."""
     tasks = _telling(state)
     characters = max(FEWEST_CHARACTERS, min(MOST_CHARACTERS, ALL_CHARACTERS // max(len(tasks), 1)))
+    place = _link(workspace.result(1).parent, folder)
     return {
-        "results": [_excerpt(workspace, task, folder, characters) for task in tasks],
+        "results": [_excerpt(workspace, task, place, characters) for task in tasks],
         "results_left_out": sum(not is_planning(task.task) for task in state.tasks) - len(tasks),
         "characters": characters,
     }
@@ -112,8 +113,8 @@ def links(workspace: Workspace, folder: Path) -> list[dict[str, str]]:
     return [{"name": path.name, "target": _link(path, folder)} for path in (*files, *folders)]
 
 
-def _excerpt(workspace: Workspace, task: TaskState, folder: Path, characters: int) -> dict[str, object]:
-    file = workspace.result(task.agent)
+def _excerpt(workspace: Workspace, task: TaskState, place: str, characters: int) -> dict[str, object]:
+    file = os.path.basename(workspace.result_name(task.agent))
     read = beginning(workspace, task, characters)
     text, whole = read or ("", True)
     return {
@@ -121,8 +122,8 @@ def _excerpt(workspace: Workspace, task: TaskState, folder: Path, characters: in
         "task": markdown(task.task.id),
         "title": markdown(task.task.name, 120),
         "status": tables.labelled(task.status),
-        "file": file.name,
-        "link": _link(file, folder),
+        "file": file,
+        "link": f"{place}/{file}",
         "missing": read is None,
         "text": excerpts.block(text, task.task.cli) if text.strip() else "",
         "whole": whole,

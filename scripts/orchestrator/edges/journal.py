@@ -139,6 +139,9 @@ def load(path: Path, *listeners: Callable[[Any], None]) -> RunState:
     return state
 
 
+_CHANGES = frozenset((PlanOutlined, PlanRevised, TaskRetried))
+
+
 def look(path: Path) -> RunState:
     """The state for those who only look at it: its plan is an outline, where that is enough to replay by.
 
@@ -148,10 +151,7 @@ def look(path: Path) -> RunState:
     state = RunState()
     with _without_collector():
         for event in read_events(path, events.Outlined):
-            changed = isinstance(event, PlanRevised) or (
-                isinstance(event, PlanOutlined) and state.plan is not None
-            )
-            if changed or isinstance(event, TaskRetried):
+            if event.__class__ in _CHANGES and state.plan is not None:
                 # What holds then depends on all that tasks say, and on their results.
                 return load(path)
             _apply(state, event, path)

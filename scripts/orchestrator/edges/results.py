@@ -120,7 +120,7 @@ def digest(text: Iterable[str]) -> Digest:
     return Digest(known.hexdigest()[:32], summary, length <= SUMMARY_CHARACTERS)
 
 
-def write_result(path: Path, frame: tuple[str, str], text: Iterable[str], *, durable: bool) -> None:
+def write_result(path: str | Path, frame: tuple[str, str], text: Iterable[str], *, durable: bool) -> None:
     """The result file: what stands before the text, the text, and what stands after it; swapped in whole.
 
     `durable`: synced, because the journal does not hold the whole text.
@@ -137,7 +137,7 @@ def write_result(path: Path, frame: tuple[str, str], text: Iterable[str], *, dur
     write_whole_bytes(os.fspath(path), b"".join(gathered), durable=durable)
 
 
-def _write_long(path: Path, begun: list[bytes], rest: Iterable[str]) -> None:
+def _write_long(path: str | Path, begun: list[bytes], rest: Iterable[str]) -> None:
     aside = f"{path}.{os.getpid()}~"
     try:
         with open(aside, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
@@ -151,7 +151,7 @@ def _write_long(path: Path, begun: list[bytes], rest: Iterable[str]) -> None:
     os.replace(aside, path)
 
 
-def body(path: Path) -> Iterator[str]:
+def body(path: str | Path) -> Iterator[str]:
     """The text of a result file without its front matter, piece by piece."""
     with open(path, encoding="utf-8", errors="replace") as file:
         if file.readline() == FRONT:

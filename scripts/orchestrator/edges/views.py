@@ -46,6 +46,8 @@ _PROMPTS: dict[Begins, str] = {
     "answered": "answer_task.md.j2",
 }
 
+ROLE = "worker_prompt.md.j2"
+
 _CALLS: dict[Call, str] = {
     "analysis": "analysis_task.md.j2",
     "replanning": "planning_task.md.j2",
@@ -95,7 +97,7 @@ class Views:
 
     def role(self, worker: WorkerType, cli: str = "claude") -> str:
         """What all workers of a type are told, as a part of their system prompt."""
-        return self._templates.render("worker_prompt.md.j2", **briefing.role_variables(worker, cli))
+        return self._templates.render(ROLE, **briefing.role_variables(worker, cli))
 
     def session_beginning(self, worker: WorkerType) -> str:
         """What all prompts of sessions for a worker type begin with: the same bytes, for subagents to share."""
@@ -153,9 +155,11 @@ class Views:
         worker = next((task for task in state.tasks if task.task.cli == "claude"), None)
         if worker is not None:
             needs = [self._need(state, need) for need in state.needs_of(worker)]
-            for begins in _PROMPTS:
-                self.prompt(state.plan, worker, needs, begins)
-            self.role(state.worker_of(worker.task))
+            for begins, template in _PROMPTS.items():
+                if self._templates.overridden(template):
+                    self.prompt(state.plan, worker, needs, begins)
+            if self._templates.overridden(ROLE):
+                self.role(state.worker_of(worker.task))
         self.result_frame(dict.fromkeys(FACTS, ""))
 
     def refresh(self, state: RunState, now: datetime) -> None:

@@ -80,7 +80,11 @@ class Workspace:
 
     def result(self, agent: int) -> Path:
         """The result of an agent's task."""
-        return Path(f"{self._root}/results/agent-{agent:02d}-result.md")
+        return Path(self.result_name(agent))
+
+    def result_name(self, agent: int) -> str:
+        """The same as text."""
+        return f"{self._root}/results/agent-{agent:02d}-result.md"
 
     def attempt(self, task: str, number: int) -> str:
         """The folder of one attempt, as text: it is used for every file of every launch."""
