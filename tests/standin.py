@@ -187,7 +187,10 @@ def joined(worker: Worker) -> None:
         WORDS[other](worker)
         return
     quality = {"score": 4, "reasons": ["both were read"]}
-    whole: dict[str, object] = {"deliverable": "# All of it\n\nOne and two.", "integration": ["one meets two"]}
+    whole: dict[str, object] = {
+        "deliverable": "# All of it\n\nOne and two.",
+        "integration": ["one meets two"],
+    }
     whole |= {"consistent": True, "conflicts": [], "missing": ["three"], "quality": quality}
     worker.begin()
     worker.result(json.dumps(whole), structured_output=whole)

@@ -304,4 +304,6 @@ def test_a_run_that_planned_no_task_has_not_completed() -> None:
         told.tell(PlanRevised, by="program", tasks=(call,), call="analysis").start(call.id).end(call.id)
         told.tell(RevisionRejected, by="planner", reason="not JSON", source=call.id)
     finish = Scheduler(told.state).decide(told.now.timestamp())
-    assert finish == [Finish(1, "no task was planned: diminishing returns: 2 rounds in a row changed nothing")]
+    assert finish == [
+        Finish(1, "no task was planned: diminishing returns: 2 rounds in a row changed nothing")
+    ]

@@ -111,9 +111,14 @@ PLAN, SYNTHESIS = Task(id="Plan-01", worker=PLANNER), Task(id="Synthesis-01", wo
 
 def growing(text: str = "", finish: str = "all is planned") -> Story:
     """A plan that grew from two tasks, was joined, and has a revision that waits; `text` stands everywhere."""
-    first = (Task(id="T-01", title=f"Look{text}", worker="code-analyzer"), Task(id="T-02", title=f"Build{text}"))
+    first = (
+        Task(id="T-01", title=f"Look{text}", worker="code-analyzer"),
+        Task(id="T-02", title=f"Build{text}"),
+    )
     story = Story(request="Build a shop", replan="ask")
-    analysis = Analysis(known=(f"a catalog{text}",), unknown=(f"payment{text}",), strategy=f"Look first{text}", tasks=6)
+    analysis = Analysis(
+        known=(f"a catalog{text}",), unknown=(f"payment{text}",), strategy=f"Look first{text}", tasks=6
+    )
     story.tell(PlanRevised, by="program", call="analysis", tasks=(PLAN,)).start("Plan-01").wait(5)
     story.end("Plan-01", cost_usd=0.05)
     story.tell(
@@ -128,7 +133,9 @@ def growing(text: str = "", finish: str = "all is planned") -> Story:
         changes=("added T-03 Pay", "cancelled T-02: bought"), origins={"T-03": Origin(1, "T-01", 2)},
     )  # fmt: skip
     story.start("T-03").wait(10).end("T-03", cost_usd=0.1)
-    story.tell(PlanRevised, by="program", call="synthesis", tasks=(SYNTHESIS,), considered=("T-03",), completed=2)
+    story.tell(
+        PlanRevised, by="program", call="synthesis", tasks=(SYNTHESIS,), considered=("T-03",), completed=2
+    )
     story.start("Synthesis-01").wait(10).end("Synthesis-01", cost_usd=0.02)
     asked = Revision(reason=f"one more{text}", add=(Draft(fields={"title": f"Test{text}"}),))
     return story.tell(RevisionProposed, by="planner", source="Synthesis-01", revision=asked)
@@ -170,7 +177,9 @@ def test_the_documents_of_a_plan_that_grew(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("answer", ["no JSON", "[1]", "x" * (1 << 21)])
-def test_an_answer_of_a_synthesis_that_cannot_be_read_is_pointed_to(workspace: Workspace, answer: str) -> None:
+def test_an_answer_of_a_synthesis_that_cannot_be_read_is_pointed_to(
+    workspace: Workspace, answer: str
+) -> None:
     story = growing()
     put(workspace, story.state.by_id["Synthesis-01"], answer)
     text = Views(workspace, story.history).final_output(story.state, story.now, workspace.root)
