@@ -49,6 +49,9 @@ LIMIT_REACHED = 4
 LOOK_AT_STARTS = 0.05
 """Seconds between two looks at starting workers, while others wait for them to have started."""
 
+LOOK_AT_MEMORY = 0.1
+"""Seconds for which a look at the free memory holds: a worker takes longer to fill its own."""
+
 WORTH_TELLING = 5.0
 """Seconds for which launches are held before the journal says so: shorter ones are the order of business."""
 
@@ -95,6 +98,8 @@ class Dispatcher:
         self._bounds = (learned, parallelism, budget)
         self._cores = cores
         self._memory = memory
+        self._memory_known: int | None = None
+        self._memory_seen = 0.0
         self._governor: Governor | None = None
         self._scheduler = self._scheduling() if state.plan else None
         self._held_since: float | None = None
@@ -251,7 +256,7 @@ class Dispatcher:
             self._exit = INTERRUPTED if self._stopping == INTERRUPT else LIMIT_REACHED
             return
         if self._governor is not None and self._scheduler.has_ready:
-            self._scheduler.memory = self._memory()
+            self._scheduler.memory = self._free_memory()
         actions = self._scheduler.decide(self._clock(), closing=self._closing)
         self._tell_of_hold(self._scheduler.held)
         for action in actions:
@@ -271,6 +276,13 @@ class Dispatcher:
                     self._finish(status, reason)
         if any(isinstance(action, Skip) for action in actions):
             self._decide()
+
+    def _free_memory(self) -> int | None:
+        """The bytes that were free a moment ago."""
+        now = self._clock()
+        if now >= self._memory_seen + LOOK_AT_MEMORY:
+            self._memory_known, self._memory_seen = self._memory(), now
+        return self._memory_known
 
     def _tell_of_hold(self, hold: Hold | None) -> None:
         """Let the journal say why nothing is launched, and that it is again."""

@@ -63,7 +63,7 @@ def agent_name(agent: int) -> str:
 
 def clock(moment: datetime | None) -> str:
     """A moment in UTC, to the second; a dash where there is none."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if moment else "–"
+    return moment.astimezone(UTC).isoformat(" ", "seconds")[:19] if moment else "–"
 
 
 def run_word(state: RunState) -> str:
