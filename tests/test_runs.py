@@ -202,7 +202,7 @@ def test_a_daemon_is_not_taken_for_its_worker_whose_pid_was_not_written(project:
     project.kill(begun(project))
     project.go()
     until(lambda: attempt_file(project, "A.1/status"), "the end of the worker")
-    (project.workspace / "attempts" / "A.1" / "pid").unlink()
+    (project.workspace / "attempts" / "pids").unlink()
     assert project.run().status == 0
     assert (project.outcomes("A"), project.living()) == (["success"], [])
     assert len(project.noted("start")) == 1

@@ -106,7 +106,8 @@ class Attempts:
         attempt = self.new(task)
         folder = attempt.folder
         over = task.task.cli == "shell" and shell.exit_status(_read(f"{folder}/status") or b"") is not None
-        if self._processes.adopt(attempt.key, attempt.marker, f"{folder}/stdout", f"{folder}/pid", over=over):
+        pids = self._workspace.pids
+        if self._processes.adopt(attempt.key, attempt.marker, f"{folder}/stdout", pids, over=over):
             attempt.began -= self._processes.age(attempt.key)
             self.running[attempt.process] = attempt
             return None
@@ -259,7 +260,7 @@ class Attempts:
             stdin,
             f"{folder}/stdout",
             f"{folder}/stderr",
-            f"{folder}/pid",
+            self._workspace.pids,
         )
 
     def _gather(self, attempt: Attempt, exit_status: int | None) -> None:

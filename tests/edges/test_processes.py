@@ -24,7 +24,7 @@ class Attempt:
 
     def __init__(self, folder: Path, name: str = "T-01.1") -> None:
         self.key, self.marker = name, f"{folder.name}-{os.getpid()}/{name}"
-        self.stdout, self.stderr, self.pid_file = (str(folder / n) for n in ("stdout", "stderr", "pid"))
+        self.stdout, self.stderr, self.pid_file = (str(folder / n) for n in ("stdout", "stderr", "pids"))
         self.folder = folder
 
     def start(self, table: Processes, script: str, **environment: str) -> None:
@@ -38,7 +38,7 @@ class Attempt:
 
     @property
     def pid(self) -> int:
-        known = processes.read_pid(self.pid_file)
+        known = processes.read_pid(self.pid_file, self.marker, os.stat(self.stdout).st_ino)
         assert known is not None
         return known[0]
 
@@ -137,13 +137,18 @@ def test_a_living_worker_is_adopted_and_its_end_is_seen(table: Processes, attemp
     assert end_of(other) == Ended(attempt.key, None, 0)
 
 
-@pytest.mark.parametrize("pid_file", [None, b"", b"12", b"12 34 56", b"1 2 other-boot\n", b"x y z\n"])
+@pytest.mark.parametrize(
+    "noted", [None, "", "\n{} 12", "\n{} 12 34 boot", "\n{} 1 2 other-boot\n", "\n{} x y z\n", "\nother 7 1 2 3\n"]
+)
 def test_a_worker_whose_pid_was_not_written_is_found_by_its_marker(
-    table: Processes, attempt: Attempt, pid_file: bytes | None
+    table: Processes, attempt: Attempt, noted: str | None
 ) -> None:
     attempt.start(table, "sleep 600 & wait")
     pid = attempt.pid
-    os.unlink(attempt.pid_file) if pid_file is None else Path(attempt.pid_file).write_bytes(pid_file)
+    os.unlink(attempt.pid_file)
+    if noted is not None:
+        name = f"{attempt.marker} {os.stat(attempt.stdout).st_ino}"
+        Path(attempt.pid_file).write_text(noted.format(name))
     other = Processes(os.environ)
     assert attempt.adopt(other)
     assert attempt.pid == pid
@@ -210,7 +215,8 @@ def test_a_pid_that_was_given_away_again_is_left_alone(table: Processes, attempt
     attempt.start(table, "echo done")
     end_of(table)
     with subprocess.Popen(["sleep", "600"]) as stranger, open(attempt.stdout) as held:
-        processes.write_pid(attempt.pid_file, stranger.pid, 1)
+        inode = os.stat(attempt.stdout).st_ino
+        processes.write_pid(attempt.pid_file, attempt.marker, inode, stranger.pid, 1)
         fcntl.flock(held, fcntl.LOCK_EX)
         assert not attempt.adopt(Processes(os.environ))
         assert stranger.poll() is None
@@ -302,14 +308,29 @@ def test_a_watched_descriptor_ends_the_wait_once_for_each_byte(table: Processes)
     os.close(writer)
 
 
-def test_a_pid_file_is_believed_only_whole_and_of_this_boot(tmp_path: Path) -> None:
-    path = str(tmp_path / "pid")
-    processes.write_pid(path, 12, 34)
-    assert processes.read_pid(path) == (12, 34)
+def test_a_pid_is_believed_only_whole_and_of_this_boot(tmp_path: Path) -> None:
+    path = str(tmp_path / "pids")
+    processes.write_pid(path, "run/T-01.1", 7, 12, 34)
+    assert processes.read_pid(path, "run/T-01.1", 7) == (12, 34)
     whole = Path(path).read_bytes()
     for size in range(len(whole)):
         Path(path).write_bytes(whole[:size])
-        assert processes.read_pid(path) is None
+        assert processes.read_pid(path, "run/T-01.1", 7) is None
+
+
+def test_pids_are_noted_behind_a_line_that_was_cut_off(tmp_path: Path) -> None:
+    path = str(tmp_path / "pids")
+    Path(path).write_text("\nrun/T-01.1 7 12")
+    processes.write_pid(path, "run/T-01.1", 7, 56, 78)
+    processes.write_pid(path, "run/T-01.11", 8, 90, 12)
+    assert processes.read_pid(path, "run/T-01.1", 7) == (56, 78)
+    assert processes.read_pid(path, "run/T-01.11", 8) == (90, 12)
+
+
+def test_the_pid_of_another_attempt_of_the_same_name_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    path = str(tmp_path / "pids")
+    processes.write_pid(path, "run/T-01.1", 7, 12, 34)
+    assert processes.read_pid(path, "run/T-01.1", 8) is None
 
 
 def test_the_age_of_a_process_is_measured_by_the_machine_s_uptime(table: Processes, attempt: Attempt) -> None:

@@ -28,9 +28,13 @@ def turns(*answers: Answer) -> Script:
 
 def worker_of(project: RealProject, key: str = "T-01.1") -> int:
     """The pid of the worker of an attempt, once it is known."""
-    path = project.workspace / "attempts" / key / "pid"
-    words = until(lambda: path.read_text().split() if path.exists() else [], "the pid")
-    return int(words[0])
+    path = project.workspace / "attempts" / "pids"
+
+    def noted() -> list[str]:
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [line.split()[2] for line in lines if line.partition(" ")[0].endswith(f"/{key}")]
+
+    return int(until(noted, "the pid")[-1])
 
 
 def reasons(project: RealProject, name: str = "T-01") -> list[str]:

@@ -103,13 +103,15 @@ def command(
         resume: continue `session` instead of beginning it.
         last: the last attempt that counts, made with the task's `fallback_model`.
     """
-    tools, settings = _granted(task.tools, task.allow, task.verify, task.permission_mode, worker, workspace)
+    tools, mode, settings = _granted(
+        task.tools, task.allow, task.verify, task.permission_mode, worker, workspace
+    )
     options = [
         "--output-format=stream-json",
         "--verbose",
         f"--{'resume' if resume else 'session-id'}={session}",
         f"--model={model_of(task, worker, last=last)}",
-        f"--permission-mode={mode_of(task, worker)}",
+        f"--permission-mode={mode}",
         f"--tools={','.join(tools)}",
         f"--settings={settings}",
         *_sources(program, task),
@@ -163,7 +165,7 @@ def tools_sent(task: Task, worker: WorkerType) -> tuple[str, ...]:
 def prefix(task: Task, worker: WorkerType, *, last: bool = False) -> str:
     """What requests with a common, cacheable beginning share: model, worker type, tools and output schema."""
     schema = "" if task.output_schema is None else _json(task.output_schema)
-    tools, _ = _granted(task.tools, task.allow, task.verify, task.permission_mode, worker, "")
+    tools, _, _ = _granted(task.tools, task.allow, task.verify, task.permission_mode, worker, "")
     return _json((model_of(task, worker, last=last), worker.name, tools, schema))
 
 
@@ -175,14 +177,15 @@ def _granted(
     permission_mode: Mode | None,
     worker: WorkerType,
     workspace: str,
-) -> tuple[tuple[str, ...], str]:
-    """The tools that the model is told of, and the permissions beside those of the user's own settings, which stay.
+) -> tuple[tuple[str, ...], str, str]:
+    """The tools that the model is told of, the permission mode, and the permissions beside those of the user's own
+    settings, which stay.
 
     Worked out once for all tasks that are granted the same.
     """
     task = Task(id="T", tools=tools, allow=allow, verify=verify, permission_mode=permission_mode)
     permissions = {"allow": rules(task, worker), "deny": denied(task, worker, workspace)}
-    return tools_sent(task, worker), _json({"permissions": permissions})
+    return tools_sent(task, worker), mode_of(task, worker), _json({"permissions": permissions})
 
 
 def _sources(program: Program, task: Task) -> list[str]:

@@ -98,6 +98,9 @@ class Processes:
     ) -> None:  # fmt: skip
         """Start a process in a session of its own, with new files as its output.
 
+        Args:
+            pid_file: where it is noted for a dispatcher to come; one file for all attempts.
+
         Raises:
             FileExistsError: `stdout` is there already, so this attempt was started before.
             OSError: the program cannot be started.
@@ -105,6 +108,7 @@ class Processes:
         output = os.open(stdout, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_APPEND, 0o600)
         try:
             fcntl.flock(output, fcntl.LOCK_EX)
+            inode = os.fstat(output).st_ino
             pid = os.posix_spawn(
                 argv[0],
                 argv,
@@ -124,7 +128,7 @@ class Processes:
             os.close(output)
         ticks = start_ticks(pid) or 0
         if pid_file:
-            write_pid(pid_file, pid, ticks)
+            write_pid(pid_file, marker, inode, pid, ticks)
         self._take(_Process(key, marker, pid, ticks, True, stdout))
 
     def adopt(self, key: str, marker: str, stdout: str, pid_file: str, *, over: bool = False) -> bool:
@@ -138,12 +142,13 @@ class Processes:
             return True
         until = self._clock() + EXEC_RACE
         while not over and is_locked(stdout):
-            known = read_pid(pid_file)
+            inode = os.stat(stdout).st_ino
+            known = read_pid(pid_file, marker, inode)
             pid, ticks = known or find_leader(marker) or (0, 0)
             if pid and start_ticks(pid) == ticks:
                 process = _Process(key, marker, pid, ticks, False, stdout)
                 if not known:
-                    write_pid(pid_file, pid, ticks)
+                    write_pid(pid_file, marker, inode, pid, ticks)
                 if self._take(process):
                     return True
             if pid or self._clock() > until:
@@ -272,21 +277,27 @@ def is_locked(stdout: str) -> bool:
     return False
 
 
-def write_pid(path: str, pid: int, ticks: int) -> None:
-    """Pid, start time and boot: together they name a process for good. Valid only with its newline."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    os.write(descriptor, f"{pid} {ticks} {boot_id()}\n".encode())
+def write_pid(path: str, marker: str, inode: int, pid: int, ticks: int) -> None:
+    """Note which process an attempt is: a line in a file for all of them, whatever a crash left at its end.
+
+    The attempt goes by its marker and the inode of its stdout: another attempt of the same name has another file.
+    Pid, start time and boot together name a process for good.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    os.write(descriptor, f"\n{marker} {inode} {pid} {ticks} {boot_id()}\n".encode())
     os.close(descriptor)
 
 
-def read_pid(path: str) -> tuple[int, int] | None:
-    """Pid and start time from a pid file of this boot."""
+def read_pid(path: str, marker: str, inode: int) -> tuple[int, int] | None:
+    """Pid and start time of an attempt, if they were noted whole, in this boot."""
     try:
         with open(path, "rb") as file:
-            text = file.read(200)
+            noted = file.read()
     except OSError:
         return None
-    words = text.decode("ascii", "replace").split()
-    if not text.endswith(b"\n") or len(words) != 3 or words[2] != boot_id():
+    _, _, last = noted.rpartition(f"\n{marker} {inode} ".encode())
+    line, ended, _ = last.partition(b"\n")
+    words = line.decode("ascii", "replace").split()
+    if not ended or len(words) != 3 or words[2] != boot_id():
         return None
     return int(words[0]), int(words[1])

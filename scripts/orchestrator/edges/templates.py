@@ -101,7 +101,10 @@ def _options() -> dict[str, Any]:
 def _trusted(folder: Path) -> Environment:
     from jinja2 import Environment, FileSystemLoader
 
-    return Environment(loader=FileSystemLoader(folder), **_options())
+    from orchestrator.edges.compiled import Compiled
+
+    options = _options()
+    return Environment(loader=FileSystemLoader(folder), bytecode_cache=Compiled(options), **options)
 
 
 def _sandbox(folder: Path) -> Environment:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -89,6 +89,11 @@ class Workspace:
     def attempt(self, task: str, number: int) -> str:
         """The folder of one attempt, as text: it is used for every file of every launch."""
         return f"{self._attempts}/{task}.{number}"
+
+    @property
+    def pids(self) -> str:
+        """Where it is noted which process each attempt is: one file, for a new one takes longer than all else of it."""
+        return f"{self._attempts}/pids"
 
     def has_attempts(self) -> bool:
         """Whether any attempt was ever made here since the last archiving."""
@@ -179,6 +184,9 @@ def show_same(path: str, shown: str) -> None:
     """Let `shown` be the file at `path` too; a copy, where the file system knows no second name for a file."""
     aside = f"{shown}.{os.getpid()}~"
     try:
+        with suppress(FileExistsError):
+            os.link(path, shown)
+            return
         os.link(path, aside)
     except OSError:
         with open(path, "rb") as file:
