@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,8 @@ def test_the_result_file_is_there_before_the_end_is_recorded(folder: Path) -> No
     stage = Stage(folder, {"a": Act(stdout=b"found it\n")})
     seen: list[str] = []
 
-    def listen(event: Any) -> None:
-        if isinstance(event, AttemptFinished):
+    def listen(written: Sequence[Any]) -> None:
+        if any(isinstance(event, AttemptFinished) for event in written):
             seen.append(stage.workspace.result(1).read_text())
 
     stage.play(plan(task("a")), listeners=[listen])

@@ -243,7 +243,7 @@ class Attempts:
             write_whole_bytes(f"{attempt.folder}/artifacts.json", artifacts.dump(task.artifacts, seen))
         _write_new(f"{attempt.folder}/prompt.md", given)
         if task.cli != "shell":
-            show_same(f"{attempt.folder}/prompt.md", str(self._workspace.agent_task(attempt.task.agent)))
+            show_same(f"{attempt.folder}/prompt.md", self._workspace.agent_task_name(attempt.task.agent))
 
     def session(self, task: TaskState, number: int) -> str | None:
         """The session for the attempt to come."""

@@ -19,6 +19,7 @@ from orchestrator.core.events import (
     Event,
     LaunchesPaused,
     LaunchesResumed,
+    Listener,
     PlanAccepted,
     PlanRevised,
     PlanVerified,
@@ -68,7 +69,7 @@ class Dispatcher:
 
     Args:
         clock: seconds since the epoch that go on steadily, whatever is done to the machine's clock.
-        listeners: called with each event once it is on disk.
+        listeners: called with the events of each commit once they are on disk.
         memory: the bytes that are free on this machine, None where that is unknown.
         zone: in which messages of the API name times.
     """
@@ -83,7 +84,7 @@ class Dispatcher:
         result_files: ResultFiles,
         views: Renderer,
         clock: Callable[[], float],
-        listeners: Sequence[Callable[[Event], None]] = (),
+        listeners: Sequence[Listener] = (),
         learned: Learned | None = None,
         parallelism: int | None = None,
         budget: float | None = None,

@@ -173,7 +173,7 @@ def show_journal(workspace: Workspace, follow: bool, as_json: bool) -> None:
 
     def tell(event: Any) -> None:
         if as_json:
-            progress.json_lines(event)
+            progress.json_lines((event,))
         elif line := progress.line_of(event, follower.state):
             click.echo(f"{event.time.astimezone():%Y-%m-%d %H:%M:%S} {line}")
 

@@ -102,7 +102,7 @@ def offer(workspace: Workspace, task: TaskState, prompt: str, most: int) -> Read
         title=task.task.name,
         status=task.status,
         attempt=task.number + (not task.running),
-        file=str(workspace.agent_task(task.agent)),
+        file=workspace.agent_task_name(task.agent),
         prompt=prompt if whole else prompt[: max(most, 0)],
         whole=whole,
         next=progress.ours(words),

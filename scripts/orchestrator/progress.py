@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from heapq import nsmallest
 from pathlib import Path
@@ -67,19 +67,21 @@ def ours(words: str) -> str:
 NOTHING_RUN = "nothing has been run here yet; begin with: {}"
 
 
-def plain(state: RunState) -> Callable[[Event], None]:
+def plain(state: RunState) -> Callable[[Sequence[Event]], None]:
     """A listener that writes one line per change of state to stderr."""
 
-    def tell(event: Event) -> None:
-        if line := line_of(event, state):
-            say(f"{event.time.astimezone():%H:%M:%S} [{state.ended}/{len(state.tasks)}] {line}")
+    def tell(written: Sequence[Event]) -> None:
+        at = f"[{state.ended}/{len(state.tasks)}]"
+        lines = ((event.time, line_of(event, state)) for event in written)
+        if told := "\n".join(f"{time.astimezone():%H:%M:%S} {at} {line}" for time, line in lines if line):
+            say(told)
 
     return tell
 
 
-def json_lines(event: Event) -> None:
+def json_lines(written: Sequence[Event]) -> None:
     """A listener that writes every event to stdout as it stands in the journal."""
-    out(events.encode(event).decode())
+    out("\n".join(events.encode(event).decode() for event in written))
 
 
 def line_of(event: Event, state: RunState) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from orchestrator.core.events import Event
+from orchestrator.core.events import Event, Listener
 from orchestrator.core.state import RunState
 
 
@@ -21,7 +21,7 @@ class Recorder:
 
     Args:
         clock: seconds since the epoch.
-        listeners: called with each event once it is on disk.
+        listeners: called with the events of each commit once they are on disk.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Recorder:
         state: RunState,
         journal: JournalFile,
         clock: Callable[[], float],
-        listeners: Sequence[Callable[[Event], None]] = (),
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self._state = state
         self._journal = journal
@@ -56,8 +56,7 @@ class Recorder:
         if not self._unwritten:
             return False
         self._journal.append(self._unwritten)
-        for event in self._unwritten:
-            for listen in self._listeners:
-                listen(event)
-        self._unwritten.clear()
+        written, self._unwritten = self._unwritten, []
+        for listen in self._listeners:
+            listen(written)
         return True

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from orchestrator import claudeprogram, progress, runs
 from orchestrator.clis import claude, shell
 from orchestrator.clis.claude_features import Program
+from orchestrator.core.events import Listener
 from orchestrator.core.history import History
 from orchestrator.core.plan import Plan, Task
 from orchestrator.core.sameness import changes_work
@@ -183,7 +184,7 @@ def _copy_plan(workspace: Workspace, given: Path | None) -> None:
         write_whole_bytes(str(workspace.plan_file), given.read_bytes(), durable=True)
 
 
-def _listeners(asked: Asked, state: RunState) -> list[Callable[[Any], None]]:
+def _listeners(asked: Asked, state: RunState) -> list[Listener]:
     if asked.as_json:
         return [progress.json_lines]
     if _live(asked):
@@ -313,7 +314,7 @@ def watch(workspace: Workspace, ascii_only: bool) -> int:
 
 def _watch_plainly(workspace: Workspace) -> int:
     def tell(event: Any) -> None:
-        progress.plain(follower.state)(event)
+        progress.plain(follower.state)((event,))
 
     follower = Follower(workspace, tell)
     while follower.look() is not None and follower.state.finished is None:

@@ -24,7 +24,7 @@ from orchestrator import __version__
 from orchestrator.clis import claude
 from orchestrator.clis.claude_features import Program
 from orchestrator.core import rounds
-from orchestrator.core.events import Event, RunResumed, RunStarted
+from orchestrator.core.events import Listener, RunResumed, RunStarted
 from orchestrator.core.history import History
 from orchestrator.core.plan import Plan
 from orchestrator.core.replanning import is_planning
@@ -234,7 +234,7 @@ class Run:
         state: RunState,
         history: History,
         options: Options,
-        listeners: Sequence[Callable[[Event], None]] = (),
+        listeners: Sequence[Listener] = (),
     ) -> None:
         from orchestrator.assignments import Assignments
         from orchestrator.attempts import Attempts
@@ -257,7 +257,7 @@ class Run:
         attempts = Attempts(state, workspace, self.processes, assignments, self.results, self.clock, redactor)
         self.dispatcher = Dispatcher(
             state, self.journal, workspace, self.processes, attempts, self.results, self.views, self.clock,
-            listeners=(history.note, *listeners),
+            listeners=(history.take, *listeners),
             learned=learned(workspace, state),
             parallelism=options.parallelism,
             budget=options.budget,

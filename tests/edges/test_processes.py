@@ -138,7 +138,8 @@ def test_a_living_worker_is_adopted_and_its_end_is_seen(table: Processes, attemp
 
 
 @pytest.mark.parametrize(
-    "noted", [None, "", "\n{} 12", "\n{} 12 34 boot", "\n{} 1 2 other-boot\n", "\n{} x y z\n", "\nother 7 1 2 3\n"]
+    "noted",
+    [None, "", "\n{} 12", "\n{} 12 34 boot", "\n{} 1 2 other-boot\n", "\n{} x y z\n", "\nother 7 1 2 3\n"],
 )
 def test_a_worker_whose_pid_was_not_written_is_found_by_its_marker(
     table: Processes, attempt: Attempt, noted: str | None

@@ -6,6 +6,7 @@ be added; a type, once written, is never changed.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -285,6 +286,9 @@ _Others = (
 )
 Event = PlanAccepted | PlanRevised | AttemptStarted | AttemptFinished | _Others
 Outlined = PlanOutlined | PlanRevised | StartOutlined | FinishOutlined | _Others
+
+Listener = Callable[[Sequence[Event]], None]
+"""Hears of the events of one commit, once they are on disk."""
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Event).decode

@@ -6,7 +6,7 @@ Memory is bounded and the work per event constant, but for an accepted plan, whi
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -87,6 +87,11 @@ class History:
         self._last.append(event)
         if take := _NOTE.get(type(event)):
             take(self, event)
+
+    def take(self, events: Iterable[Event]) -> None:
+        """Take several in, in their order."""
+        for event in events:
+            self.note(event)
 
     def log(self) -> list[LogEntry]:
         """The last things that happened, the oldest first; raw text."""

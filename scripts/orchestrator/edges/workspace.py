@@ -72,7 +72,11 @@ class Workspace:
 
     def agent_task(self, agent: int) -> Path:
         """The prompt of an agent, for people."""
-        return Path(f"{self._root}/agent_tasks/agent-{agent:02d}.md")
+        return Path(self.agent_task_name(agent))
+
+    def agent_task_name(self, agent: int) -> str:
+        """The same as text."""
+        return f"{self._root}/agent_tasks/agent-{agent:02d}.md"
 
     def role(self, worker: str) -> str:
         """What all workers of a type are told, as text."""
