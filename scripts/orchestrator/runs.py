@@ -305,7 +305,9 @@ class Run:
 
     def go(self) -> int:
         """Run to the end, heeding signals; the exit status of the run."""
-        reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        os.set_blocking(writer, False)
         self.processes.watch(reader)
         with _heeding(self.dispatcher.interrupt, reader, writer):
             status = self.dispatcher.run()

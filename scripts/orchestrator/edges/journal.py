@@ -16,7 +16,7 @@ import msgspec
 from orchestrator.core import events
 from orchestrator.core.events import AttemptFinished, Event, PlanOutlined, PlanRevised, TaskRetried
 from orchestrator.core.state import RunState
-from orchestrator.edges.workspace import sync_folder, write_all
+from orchestrator.edges.workspace import sync, sync_folder, write_all
 from orchestrator.errors import ImpossibleEvent, JournalError, WorkspaceHeld
 
 FORMAT, VERSION = "orchestrator-journal", 1
@@ -233,7 +233,7 @@ class Journal:
     def _write(self, data: bytes) -> None:
         try:
             write_all(self._file, data)
-            os.fdatasync(self._file)
+            sync(self._file)
         except OSError:
             os.ftruncate(self._file, self._end)
             os.lseek(self._file, self._end, os.SEEK_SET)
@@ -252,7 +252,7 @@ class Journal:
             end = start
         if end != size:
             os.ftruncate(self._file, end)
-            os.fdatasync(self._file)
+            sync(self._file)
         os.lseek(self._file, end, os.SEEK_SET)
         return end
 

@@ -213,14 +213,17 @@ class Processes:
         return True
 
     def _lives(self, process: _Process) -> bool:
-        if process.own:
-            return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
-        return start_ticks(process.pid) == process.ticks
+        if not process.own:
+            return start_ticks(process.pid) == process.ticks
+        ended, status = os.waitpid(process.pid, os.WNOHANG)
+        if ended:
+            process.exit = os.waitstatus_to_exitcode(status)
+        return not ended
 
     def _end(self, process: _Process) -> bool:
         """Its leader is over: take its exit status; whether nothing else of it is left."""
         process.over = True
-        if process.own:
+        if process.own and process.exit is None:
             process.exit = os.waitstatus_to_exitcode(os.waitpid(process.pid, 0)[1])
         if process.descriptor is not None:
             self._poll.unregister(process.descriptor)

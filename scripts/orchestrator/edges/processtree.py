@@ -136,8 +136,10 @@ def _psutil_table() -> dict[int, Entry]:
     import psutil
 
     found = {}
-    for process in psutil.process_iter(["pid", "ppid", "environ", "create_time"]):
+    for process in psutil.process_iter(["pid", "ppid", "environ", "create_time", "status"]):
         known = process.info
+        if known["status"] == psutil.STATUS_ZOMBIE:
+            continue
         try:
             session = os.getsid(known["pid"])
         except OSError:

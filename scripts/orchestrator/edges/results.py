@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from orchestrator.core.events import SUMMARY_CHARACTERS
 from orchestrator.core.text import clean
-from orchestrator.edges.workspace import write_whole_bytes
+from orchestrator.edges.workspace import sync, write_whole_bytes
 
 PIECE = 1 << 18
 """Bytes of output held in memory at a time."""
@@ -144,7 +144,7 @@ def _write_long(path: str | Path, begun: list[bytes], rest: Iterable[str]) -> No
             file.writelines(begun)
             file.writelines(piece.encode("utf-8", "replace") for piece in rest)
             file.flush()
-            os.fdatasync(file.fileno())
+            sync(file.fileno())
     except OSError:
         Path(aside).unlink(missing_ok=True)
         raise

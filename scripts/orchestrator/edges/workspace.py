@@ -6,6 +6,7 @@ Files are 0600 and folders 0700: prompts and results may hold what the user woul
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -163,6 +164,9 @@ def _nearest(here: Path) -> Path:
     return here / NAME
 
 
+_FULL_SYNC: int = getattr(fcntl, "F_FULLFSYNC", -1)
+
+
 def write_whole(path: Path, text: str, *, durable: bool = False) -> None:
     """Write a file aside and swap it in, so that nobody ever reads half of it; `durable`: synced to disk first."""
     write_whole_bytes(os.fspath(path), text.encode("utf-8", "replace"), durable=durable)
@@ -175,7 +179,7 @@ def write_whole_bytes(path: str, data: bytes, *, durable: bool = False) -> None:
     try:
         write_all(descriptor, data)
         if durable:
-            os.fdatasync(descriptor)
+            sync(descriptor)
     except OSError:
         os.close(descriptor)
         os.unlink(aside)
@@ -204,6 +208,20 @@ def write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def sync(descriptor: int) -> None:
+    """Have what was written to a file on disk when this returns, as far as the machine can promise it.
+
+    macOS has no fdatasync, and its fsync leaves the data in the drive's own memory; the full sync is for that.
+    """
+    if hasattr(os, "fdatasync"):
+        os.fdatasync(descriptor)
+        return
+    try:
+        fcntl.fcntl(descriptor, _FULL_SYNC)
+    except OSError:
+        os.fsync(descriptor)
 
 
 def sync_folder(path: Path) -> None:
