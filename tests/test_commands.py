@@ -231,6 +231,13 @@ def test_the_nearest_workspace_upwards_is_used(project: Project) -> None:
     assert inner.do("status", "--ascii").out == done.out
 
 
+def test_status_in_json_is_utf_8_whatever_the_terminal_speaks(project: Project) -> None:
+    project.plan(shell("A", "true", title="grün ✓"))
+    project.run()
+    project.environment["PYTHONIOENCODING"] = "ascii"
+    assert [task["title"] for task in project.document()["tasks"]] == ["grün ✓"]
+
+
 def test_status_in_json_has_the_promised_shape(project: Project) -> None:
     document = project.document()
     assert (document["format"], document["run"]["state"], document["tasks"]) == (1, "none", [])

@@ -10,6 +10,7 @@ from typing import Any
 from story import Story
 
 from orchestrator import progress
+from orchestrator.core import rundocument
 from orchestrator.core.events import PlanRevised, RevisionProposed, RevisionRejected, RunFinished
 from orchestrator.core.plan import Task
 from orchestrator.core.replanning import PLANNER, Origin
@@ -33,7 +34,7 @@ def grown(**more: Any) -> Story:
 
 
 def document(story: Story) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads("\n".join(progress.document(story.state, None, NOW)))
+    found: dict[str, Any] = json.loads(b"\n".join(rundocument.document(story.state, None, NOW)))
     return found
 
 

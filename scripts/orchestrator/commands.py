@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -238,6 +237,7 @@ def wait(
 def status(context: click.Context, watch: bool, as_json: bool, ascii_only: bool) -> int:
     """Show where the run stands. Reads only; safe at any time."""
     from orchestrator import progress
+    from orchestrator.core import rundocument
     from orchestrator.edges import journal
     from orchestrator.edges.workspace import explained
 
@@ -252,7 +252,8 @@ def status(context: click.Context, watch: bool, as_json: bool, ascii_only: bool)
         state = journal.look(workspace.journal)
     now = datetime.now(UTC)
     if as_json:
-        _print_lines(progress.document(state, alive, now))
+        for piece in rundocument.document(state, alive, now):
+            click.echo(piece)
     else:
         click.echo("\n".join(progress.status_lines(state, alive, now, ascii_only or not _shows_icons())))
     return 0
@@ -328,12 +329,6 @@ def _seconds(duration: str) -> float:
         return seconds(duration)
     except ValueError as error:
         raise UsageError(f"--timeout: {error}") from error
-
-
-def _print_lines(lines: Iterable[str]) -> None:
-    for line in lines:
-        sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 def _print_json(value: Any) -> None:

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from orchestrator import progress
+from orchestrator.core import rundocument
 from orchestrator.core.events import AttemptFinished
 from orchestrator.core.redaction import LONGEST_SHAPE, Redactor
 from orchestrator.core.state import RunState
@@ -123,8 +124,8 @@ def _tell_waited(
     workspace: Workspace, state: RunState, alive: int | None, status: int, as_json: bool
 ) -> None:
     if as_json:
-        for line in progress.document(state, alive, datetime.now(UTC)):
-            click.echo(line)
+        for piece in rundocument.document(state, alive, datetime.now(UTC)):
+            click.echo(piece)
     elif status == GONE and state.finished is None:
         click.echo(f"the dispatcher of run {state.run} is gone; go on with: {progress.ours('run')}")
     elif status == STILL_RUNNING:
@@ -144,7 +145,7 @@ def _tell_discovered(
     """`_tell_waited` with what was discovered; returns the status."""
     found = discoveries.new()
     if as_json:
-        document = msgspec.json.decode("\n".join(progress.document(state, alive, datetime.now(UTC))))
+        document = msgspec.json.decode(b"\n".join(rundocument.document(state, alive, datetime.now(UTC))))
         listed = [{"seq": event.seq, "task": event.task, "report": event.report} for event in found]
         document |= {"exit": status, "since": discoveries.last, "discoveries": listed}
         click.echo(msgspec.json.encode(document).decode())

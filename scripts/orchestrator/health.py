@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from orchestrator import claudeprogram, progress, runs
 from orchestrator.core.events import Event
+from orchestrator.core.rundocument import run_state
 from orchestrator.core.state import RunState
 from orchestrator.edges import claudefiles, journal, machine, processtree
 from orchestrator.edges.claudefiles import Login
@@ -185,7 +186,7 @@ class Record:
         yield self._journal(holder)
         yield Finding("dispatcher", True, "none is at work" if holder is None else f"at work, pid {holder}")
         markers = {pid: entry.marker for pid, entry in processtree.table().items() if entry.marker}
-        goes_on = progress.run_state(self._state, holder) in ("running", "interrupted")
+        goes_on = run_state(self._state, holder) in ("running", "interrupted")
         yield attempts(markers, self._runs(), self._state.run if goes_on else "", holder is not None)
 
     def _journal(self, holder: int | None) -> Finding:
@@ -193,7 +194,7 @@ class Record:
             return Finding("journal", False, self._problem)
         if not self._state.run:
             return Finding("journal", True, "nothing has been run here yet")
-        standing = progress.run_state(self._state, holder)
+        standing = run_state(self._state, holder)
         hint = f"; go on with: {progress.ours('run')}" if standing == "interrupted" else ""
         return Finding("journal", True, f"run {self._state.run} is {standing}{hint}")
 

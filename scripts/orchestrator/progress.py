@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from heapq import nsmallest
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from orchestrator.core import events, growth, sessiontasks
 from orchestrator.core.consequences import next_step
@@ -33,9 +31,9 @@ from orchestrator.core.events import (
     TaskSkipped,
 )
 from orchestrator.core.history import told
-from orchestrator.core.replanning import is_planning
+from orchestrator.core.rundocument import holding, run_state
 from orchestrator.core.state import STATUSES, RunState, TaskState
-from orchestrator.core.tables import agent_name, counted, labelled
+from orchestrator.core.tables import counted, labelled
 from orchestrator.core.text import duration, one_line
 from orchestrator.edges.workspace import Workspace
 
@@ -251,87 +249,6 @@ def _over(state: RunState) -> str:
     if budget is None or state.cost_usd <= budget:
         return ""
     return f"; ${state.cost_usd - budget:.2f} over the budget of ${budget:.2f}, by calls that had begun"
-
-
-def document(state: RunState, pid: int | None, now: datetime) -> Iterator[str]:
-    """`status --json`, a line a task; keys may be added, none is taken away or changed."""
-    head = msgspec.json.encode(_run(state, pid, now)).decode()
-    yield f'{{"format": 1, "run": {head}, "tasks": ['
-    last = len(state.tasks) - 1
-    for i, task in enumerate(state.tasks):
-        yield msgspec.json.encode(_task(task, state)).decode() + ("," if i < last else "")
-    yield "]}"
-
-
-def _run(state: RunState, pid: int | None, now: datetime) -> dict[str, Any]:
-    finished = state.finished
-    return {
-        "id": state.run or None,
-        "state": run_state(state, pid),
-        "exit": finished.exit if finished else None,
-        "reason": finished.reason if finished else None,
-        "cost_usd": round(state.cost_usd, 6),
-        "spending": state.spending,
-        "started": state.started,
-        "ended": finished.time if finished else None,
-        "holding": holding(state, pid, now),
-        "dispatcher": pid,
-        "project": state.project or None,
-        "counts": state.counts(),
-        "growth": growth.document(state),
-    }
-
-
-def run_state(state: RunState, pid: int | None) -> str:
-    """`none`, `running`, `interrupted` (its dispatcher is gone) or `finished`."""
-    if not state.run:
-        return "none"
-    if pid is not None and not state.finished:
-        return "running"
-    return "finished" if state.finished and state.finished.exit != 130 else "interrupted"
-
-
-def holding(state: RunState, pid: int | None, now: datetime) -> dict[str, Any] | None:
-    """Why a run that goes on launches nothing at the moment, and until when."""
-    if pid is None or state.finished:
-        return None
-    if state.paused:
-        return {"reason": state.paused.reason, "until": state.paused.until}
-    if state.running:
-        return None
-    resting = [
-        task
-        for task in state.tasks
-        if task.status == "retrying"
-        and task.trouble.retry_at > now.timestamp()
-        and not sessiontasks.is_for_session(task)
-    ]
-    if not resting:
-        return None
-    first = min(resting, key=lambda task: task.trouble.retry_at)
-    until = datetime.fromtimestamp(first.trouble.retry_at, now.tzinfo)
-    return {"reason": f"{first.task.id} waits after {first.outcome}", "until": until}
-
-
-def _task(task: TaskState, state: RunState) -> dict[str, Any]:
-    origin = state.replanning.origin_of(task.task.id)
-    return {
-        "id": task.task.id,
-        "agent": agent_name(task.agent),
-        "title": task.task.name,
-        "worker": task.task.worker,
-        "status": task.status,
-        "outcome": task.outcome or None,
-        "reason": task.reason or None,
-        "attempts": task.number,
-        "cost_usd": round(task.cost_usd, 6),
-        "started": task.started,
-        "ended": task.ended if not task.running else None,
-        "planning": is_planning(task.task),
-        "depth": origin.depth,
-        "of": origin.of or None,
-        "result": f"results/agent-{task.agent:02d}-result.md" if task.mark and task.outcome else None,
-    }
 
 
 def status_lines(

@@ -149,13 +149,19 @@ def look(path: Path) -> RunState:
         JournalError, ImpossibleEvent: as `load`.
     """
     state = RunState()
+    event: Any = None
     with _without_collector():
-        for event in read_events(path, events.Outlined):
-            if event.__class__ in _CHANGES and state.plan is not None:
-                # What holds then depends on all that tasks say, and on their results.
-                return load(path)
-            _apply(state, event, path)
-    return state
+        try:
+            for event in read_events(path, events.Outlined):
+                if event.__class__ in _CHANGES and state.plan is not None:
+                    break
+                state.apply(event)
+            else:
+                return state
+        except ImpossibleEvent as error:
+            raise _explained(path, event, error) from error
+    # What holds after a change of the plan depends on all that tasks say, and on their results.
+    return load(path)
 
 
 def _apply(state: RunState, event: Event, path: Path) -> None:
