@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.governor import CACHED_FOR, QUIET, USUAL_MEMORY, Governor, Hold, Sign
+from orchestrator.core.governor import CACHED_FOR, JUST_NOW, QUIET, USUAL_MEMORY, Governor, Hold, Sign
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
 SPOKE, ANSWERED = Sign("spoke"), Sign("answered")
@@ -117,6 +117,36 @@ def test_after_a_rate_limit_only_as_many_run_as_were_being_served() -> None:
     assert play.fill() == 0
     play.end(play.running[0])
     assert play.fill() == 1
+
+
+def test_a_worker_that_was_served_and_has_just_ended_does_not_lower_the_number_that_is_served() -> None:
+    play = Play()
+    for _ in range(3):
+        play.fill()
+        play.tell(ANSWERED)
+    play.tell(LIMITED, *play.running[8:])
+    for _ in range(3):
+        play.end(play.running[0])
+        play.tell(LIMITED, play.running[-1])
+        play.tell(ANSWERED, play.running[7])
+        play.now += 1
+    for name in play.running[-2:]:
+        play.end(name, "error")
+    assert len(play.running) == 7
+    assert play.fill() == 1
+
+
+def test_a_worker_that_ended_a_while_ago_is_not_being_served() -> None:
+    play = Play(parallelism=8)
+    for _ in range(3):
+        play.fill()
+        play.tell(ANSWERED)
+    for name in play.running[:2]:
+        play.end(name)
+    play.now += JUST_NOW
+    play.tell(LIMITED, play.running[-1])
+    play.end(play.running[0])
+    assert play.fill() == 0
 
 
 def test_a_rate_limit_of_all_halves_the_number_of_workers_once() -> None:

@@ -15,6 +15,10 @@ from msgspec import Struct
 FIRST_WINDOW = 4
 """Workers at once before any has answered: the default parallelism; a larger one grows with each answer."""
 
+JUST_NOW = 2.0
+"""Seconds in which the place of a worker that was served is still one, until another takes it: one that asks again
+does so within its first two waits, of half a second and of one (measured)."""
+
 QUIET = 60.0
 """Seconds without a refusal after which one more worker at once is tried."""
 
@@ -86,6 +90,7 @@ class Governor:
         self._used: dict[str, float] = {}
         self._paused = Hold("", 0.0)
         self._refusals = 0
+        self._vacated: list[float] = []
 
     def launched(self, key: str, prefix: str, reserve: float) -> None:
         """A worker was launched, or adopted: what it may cost, in dollars, is set apart."""
@@ -123,6 +128,7 @@ class Governor:
             self._used[worker.prefix] = now
         if outcome == "success":
             self._note_answer(worker, now)
+            self._vacated.append(now)
         elif outcome in ("rate limited", "overloaded"):
             worker.limited = True
             self._cut(worker, now)
@@ -185,8 +191,11 @@ class Governor:
         if not worker.spoke:
             worker.spoke = True
             self._silent -= 1
+            del self._vacated[:1]
 
     def _note_answer(self, worker: _Worker, now: float) -> None:
+        if worker.limited:
+            del self._vacated[:1]
         worker.limited = worker.refused = False
         self._used[worker.prefix] = now
         self._refusals = 0
@@ -209,6 +218,8 @@ class Governor:
             self._floor = max(1, running // 2)
             self._window = self._limit(now)
         served = sum(other.spoke and not other.limited for other in self._workers.values())
+        self._vacated = [left for left in self._vacated if now - left < JUST_NOW]
+        served += len(self._vacated)
         self._window = max(1, min(self._window, max(self._floor, served)))
         self._cut_at = now
 
