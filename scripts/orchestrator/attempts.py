@@ -18,6 +18,7 @@ from orchestrator.core.governor import Sign
 from orchestrator.core.plan import seconds
 from orchestrator.core.redaction import LONGEST_SHAPE, Redactor
 from orchestrator.core.state import RunState, TaskState
+from orchestrator.core.text import last_line
 from orchestrator.core.verdict import Check, Ending, Said
 from orchestrator.edges import artifacts, results
 from orchestrator.edges.processes import Ended, How
@@ -168,7 +169,7 @@ class Attempts:
         self._processes.start(key, marker, (shell.SHELL, "-c", command), {}, os.devnull, output, output)
 
     def check_output(self, path: str) -> str:
-        """The end of what a command printed, without secrets: also without the end of one that would be cut."""
+        """The end of what was printed to a file, without secrets: also without the end of one that would be cut."""
         return self._redactor.text(results.tail(path, CHECK_OUTPUT + LONGEST_SHAPE))[-CHECK_OUTPUT:]
 
     def stop(self, attempt: Attempt, why: Literal["timeout", "stalled", "interrupted", "cancelled"]) -> None:
@@ -270,7 +271,9 @@ class Attempts:
             known = shell.exit_status(written) if written is not None else None
             exit_status = known if known is not None else exit_status
         else:
-            self.testimony.take_in(attempt, claude_output.read(results.lines(f"{folder}/stdout")))
+            self.testimony.take_in(
+                attempt, claude_output.read(results.lines(f"{folder}/stdout"), self._redactor.text)
+            )
         self.weigh(attempt, exit_status)
 
     def weigh(self, attempt: Attempt, exit_status: int | None) -> None:
@@ -280,7 +283,7 @@ class Attempts:
         if exit_status != 0 or (
             attempt.said is not None and (attempt.said.is_error or not attempt.said.ended)
         ):
-            attempt.complaint = self._redactor.text(results.last_line(f"{folder}/stderr"))
+            attempt.complaint = last_line(self.check_output(f"{folder}/stderr"))
         if task.artifacts and verdict.worth_checking(task, attempt.evidence()):
             before = self._seen_before(attempt) or {}
             attempt.artifact_problems = artifacts.problems(self._state.project, task.artifacts, before)

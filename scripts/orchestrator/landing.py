@@ -12,7 +12,7 @@ from orchestrator.core.events import AttemptFinished, TaskBlocked, TaskCancelled
 from orchestrator.core.resets import reset_time
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.verdict import Said
-from orchestrator.edges import artifacts, results
+from orchestrator.edges import results
 from orchestrator.edges.machine import named_zone
 from orchestrator.recording import Recorder
 from orchestrator.resultfiles import ResultFiles
@@ -68,7 +68,7 @@ class Landing:
             models=attempt.models if len(attempt.models) > 1 else {},
             report=attempt.report,
             session=said.session or task.session,
-            artifacts=artifacts.matching(self._state.project, task.task.artifacts),
+            artifacts=self._attempts.testimony.artifacts(task.task),
             denials=tuple(said.denials),
             until=self._reset(attempt, said) if ruling.outcome == "usage limited" else None,
             ordered=attempt.blameless,

@@ -13,10 +13,13 @@ from orchestrator.core.overlap import covers
 from orchestrator.core.plan import Task
 from orchestrator.core.redaction import Redactor
 from orchestrator.core.state import RunState
-from orchestrator.core.text import clean
+from orchestrator.core.text import clean, one_line
 from orchestrator.core.verdict import Said
-from orchestrator.edges import results
+from orchestrator.edges import artifacts, results
 from orchestrator.edges.workspace import Workspace
+
+LONGEST_PATH = 4096
+"""Characters of a path that are kept (PATH_MAX of Linux)."""
 
 
 class Testimony:
@@ -35,23 +38,39 @@ class Testimony:
         """
         task = attempt.task.task
         paid = self._state.session_costs.get(attempt.task.session or "", 0.0) if attempt.resumes else 0.0
+        given, said = said.structured, self._without_secrets(said)
         attempt.cost_usd, attempt.models = own_cost(said, paid)
-        attempt.said = replace(
+        attempt.said = replace(said, tool_calls=said.tool_calls + self._calls_before(attempt))
+        attempt.report, _ = report.parse(self._redactor.text(handed_report) or said.text, self._redactor.text)
+        attempt.outside = self._outside(task, said)
+        if task.output_schema is not None and given:
+            from orchestrator.edges import schemas
+
+            problem = schemas.problem(task.output_schema, given)
+            attempt.schema_problem = self._redactor.text(problem)
+
+    def _without_secrets(self, said: Said) -> Said:
+        models: dict[str, float] = {}
+        for name, usd in said.models.items():
+            known = self._redactor.text(name)
+            models[known] = models.get(known, 0.0) + usd
+        session = said.session if said.session == self._redactor.text(said.session or "") else None
+        return replace(
             said,
+            models=models,
+            model=self._redactor.text(said.model),
+            session=session,
             text=self._redactor.text(clean(said.text)),
             denials=tuple(map(self._redactor.text, said.denials)),
             structured=self._redactor.text(said.structured),
             subtype=self._redactor.text(said.subtype),
             api_error=self._redactor.text(said.api_error),
-            tool_calls=said.tool_calls + self._calls_before(attempt),
         )
-        attempt.report, _ = report.parse(self._redactor.text(handed_report) or attempt.said.text)
-        attempt.outside = self._outside(task, said)
-        if task.output_schema is not None and said.structured:
-            from orchestrator.edges import schemas
 
-            problem = schemas.problem(task.output_schema, said.structured)
-            attempt.schema_problem = self._redactor.text(problem)
+    def artifacts(self, task: Task) -> tuple[str, ...]:
+        """The paths of a task's artifacts, which a worker may have named as it liked."""
+        found = artifacts.matching(self._state.project, task.artifacts)
+        return tuple(one_line(self._redactor.text(name), LONGEST_PATH) for name in found)
 
     def _calls_before(self, attempt: Attempt) -> int:
         """The tool calls that the attempt's session had made before it."""

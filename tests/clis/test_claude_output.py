@@ -448,3 +448,24 @@ def test_people_are_told_what_was_said_and_which_tools_were_used() -> None:
     assert told(lines(result(result="All \x1b[1mgood"))[0]) == "[success] All good"
     assert told(lines(INIT)[0]) == ""
     assert told(b"plain \x1b[1mtext\n") == "plain text"
+
+
+def test_a_secret_is_taken_out_of_a_denied_command_before_it_is_cut() -> None:
+    denial = {"tool_name": "Bash", "tool_input": {"command": f"{'x' * 990} planted-secret"}}
+    said = read(
+        lines(result(permission_denials=[denial])), lambda text: text.replace("planted-secret", "[redacted]")
+    )
+    assert said.denials == (f"Bash({'x' * 990} [redacted…)",)
+
+
+@pytest.mark.parametrize("session", ["x", f"{SESSION}\n", f" {SESSION}", "--resume", "a" * 36, 7, None])
+def test_what_is_no_session_is_not_taken_for_one(session: object) -> None:
+    assert read(lines(INIT | {"session_id": session}, result(session_id=session))).session is None
+    assert read(lines(INIT | {"session_id": SESSION}, result(session_id=session))).session == SESSION
+
+
+def test_the_name_of_a_model_is_one_line() -> None:
+    said = read(
+        lines(result(modelUsage={"claude\n| x |\x1b[2J": used(0.5, 1, 1), "claude | x |": used(0.25, 1, 1)}))
+    )
+    assert (said.models, said.model) == ({"claude | x |": 0.75}, "claude | x |")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.text import clean, duration, fenced, markdown, neutralised, one_line, quoted
+from orchestrator.core.text import clean, duration, fenced, last_line, markdown, neutralised, one_line, quoted
 
 NASTY = st.text(
     st.sampled_from("\x1b[]0;31mA\x07\\\x9b\x00\r\n\t\u202e\u2066`~#>|*@/ é\U0001f600\x85\u2028")
@@ -136,3 +136,10 @@ def test_a_path_beside_an_expanded_file_stays_what_it_is() -> None:
 )
 def test_durations_are_written_for_people(seconds: float, expected: str) -> None:
     assert duration(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("", ""), ("one\n two\n\n  \n", "two"), ("x" * 10_000 + "\nlast", "last")]
+)
+def test_the_last_line_is_the_last_that_says_anything(text: str, line: str) -> None:
+    assert last_line(text) == line

@@ -90,27 +90,9 @@ def test_a_result_that_cannot_be_read_to_its_end_changes_nothing(tmp_path: Path)
     assert [file.name for file in tmp_path.iterdir()] == ["result.md"]
 
 
-@pytest.mark.parametrize(
-    ("data", "line"),
-    [
-        (b"", ""),
-        (b"one\ntwo\n\n  \n", "two"),
-        (b"\xff\x1b[1mbold\x1b[0m", "\ufffdbold"),
-        (b"x" * 10_000 + b"\nlast", "last"),
-    ],
-)
-def test_the_last_line_that_says_anything(tmp_path: Path, data: bytes, line: str) -> None:
-    (tmp_path / "stderr").write_bytes(data)
-    assert results.last_line(str(tmp_path / "stderr")) == line
-
-
 def test_a_file_that_is_missing_has_no_lines(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
-    assert (list(results.lines(missing)), results.last_line(missing), results.tail(missing, 10)) == (
-        [],
-        "",
-        "",
-    )
+    assert (list(results.lines(missing)), results.tail(missing, 10)) == ([], "")
 
 
 def test_the_tail_of_a_file_is_its_end(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ What is said of its lines was measured with its versions 2.1.197 and 2.1.329.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -35,6 +36,8 @@ from orchestrator.core.verdict import Said
 
 _WRITERS = ("Edit", "MultiEdit", "NotebookEdit", "Write")
 
+_SESSION = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
 LONGEST_RULE = 1000
 """Characters of a denied call that are looked at: a longer one nobody allows word for word."""
 
@@ -46,9 +49,14 @@ _RETRIED: dict[int | None, Literal["rate limited", "overloaded", "refused"]] = {
 
 
 class Reader:
-    """Takes in the output of one attempt. Lines that are not the program's own JSON are passed over."""
+    """Takes in the output of one attempt. Lines that are not the program's own JSON are passed over.
 
-    def __init__(self) -> None:
+    Args:
+        redact: takes the secrets out of a text before it is cut; half of one would not be found any more.
+    """
+
+    def __init__(self, redact: Callable[[str], str] = str) -> None:
+        self._redact = redact
         self._started = self._answered = self._heard = False
         self._last: Line | None = None
         self._calls = 0
@@ -117,7 +125,7 @@ class Reader:
             input_tokens=self._usage.tokens[0],
             output_tokens=self._usage.tokens[1],
             model=self._usage.model,
-            session=text(last.session_id) or self._session,
+            session=_session(last) or self._session,
         )
 
     def _assistant(self, line: Line) -> Sign | None:
@@ -155,13 +163,13 @@ class Reader:
         if (turns := whole(line.num_turns)) is not None:
             self._turns = (self._turns or 0) + turns
         for denial in dicts(line.permission_denials):
-            self._denials.update(dict.fromkeys(_allowing(denial)))
+            self._denials.update(dict.fromkeys(_allowing(denial, self._short)))
         self._usage.take(line)
 
     def _system(self, line: Line) -> Sign | None:
         if line.subtype == "init":
             self._started = True
-            self._session = text(line.session_id) or self._session
+            self._session = _session(line) or self._session
         if line.subtype != "api_retry":
             return None
         self._refusal = whole(line.error_status)
@@ -170,6 +178,10 @@ class Reader:
             return None
         self._heard = False
         return Sign(kind)
+
+    def _short(self, value: object) -> str:
+        found = self._redact(clean(text(value)))
+        return found if len(found) <= LONGEST_RULE else f"{found[:LONGEST_RULE]}…"
 
     def _window(self, info: dict[str, Any]) -> Sign | None:
         status, until = text(info.get("status")), moment(info.get("resetsAt"))
@@ -192,25 +204,26 @@ def _utilization(info: dict[str, Any]) -> float | None:
     return number(window.get("utilization")) if known is None else known
 
 
-def _allowing(denial: dict[str, Any]) -> tuple[str, ...]:
+def _session(line: Line) -> str:
+    """Its session, if it is one: the program's are UUIDs, and it is given one of them to go on with."""
+    found = text(line.session_id)
+    return found if _SESSION.fullmatch(found) else ""
+
+
+def _allowing(denial: dict[str, Any], short: Callable[[object], str]) -> tuple[str, ...]:
     """The rules that would have allowed a call; the tool's name where rules cannot tell such calls apart."""
-    name, given = _short(denial.get("tool_name")) or "?", mapping(denial.get("tool_input"))
-    path = _short(given.get("file_path")) or _short(given.get("notebook_path"))
+    name, given = one_line(short(denial.get("tool_name"))) or "?", mapping(denial.get("tool_input"))
+    path = short(given.get("file_path")) or short(given.get("notebook_path"))
     rules: tuple[str, ...] = ()
     if name == "Bash":
-        rules = shell_rules(_short(given.get("command")))
+        rules = shell_rules(short(given.get("command")))
     elif path and name in (*_WRITERS, "Read"):
         rules = (path_rule("Read" if name == "Read" else "Edit", path),)
-    elif name == "WebFetch" and (host := _host(_short(given.get("url")))):
+    elif name == "WebFetch" and (host := _host(short(given.get("url")))):
         rules = (rule(name, f"domain:{host}"),)
-    elif name == "Skill" and (skill := _short(given.get("skill"))):
+    elif name == "Skill" and (skill := short(given.get("skill"))):
         rules = (rule(name, skill),)
     return rules or (name,)
-
-
-def _short(value: object) -> str:
-    found = text(value)
-    return found if len(found) <= LONGEST_RULE else f"{found[:LONGEST_RULE]}…"
 
 
 def _host(url: str) -> str:
@@ -220,9 +233,9 @@ def _host(url: str) -> str:
         return ""
 
 
-def read(lines: Iterable[bytes]) -> Said:
-    """What the whole output of one attempt says."""
-    reader = Reader()
+def read(lines: Iterable[bytes], redact: Callable[[str], str] = str) -> Said:
+    """What the whole output of one attempt says; `redact` as for the Reader."""
+    reader = Reader(redact)
     for raw in lines:
         reader.feed(raw)
     return reader.said()

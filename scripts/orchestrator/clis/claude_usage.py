@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.clis.claude_lines import Line, mapping, number, whole
+from orchestrator.core.text import one_line
+
+LONGEST_NAME = 200
+"""Characters of a model's name: those of the clouds are some 100 long."""
 
 
 class Usage:
@@ -22,7 +26,10 @@ class Usage:
     def take(self, line: Line) -> None:
         """Add one `result` line."""
         total, usage = mapping(line.modelUsage), mapping(line.usage)
-        self.models = {name: _dollars(used) for name, used in total.items()}
+        self.models = {}
+        for name, used in total.items():
+            known = one_line(name, LONGEST_NAME)
+            self.models[known] = self.models.get(known, 0.0) + _dollars(used)
         self._total = _sum((0, 0), *map(_tokens, total.values()))
         self._loose = _sum(self._loose, _loose_tokens(usage))
         if isinstance(line.model_usage_since_last_result, dict):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Literal
 
@@ -86,27 +86,30 @@ _BARE = re.compile(r"^\{", re.MULTILINE)
 _STRING_OR_LAST_COMMA = re.compile(r'("(?:[^"\\]++|\\.)*+"?)|,(?=\s*+[}\]])', re.DOTALL)
 
 
-def parse(text: str) -> tuple[Report | None, str]:
+def parse(text: str, redact: Callable[[str], str] = str) -> tuple[Report | None, str]:
     """The report in a worker's answer; without one, why there is none, in words.
 
     It is the last fenced JSON block with the form of a report, whatever follows it, or else one JSON object
     that the answer ends with. Of what a model gets wrong, commas after a last entry, line breaks in strings,
     other spellings of a status or a key, and single texts, numbers and objects in place of lists of texts are
     understood; other keys are ignored. A status such as `failed` is `blocked`: a person has to see it.
+
+    Args:
+        redact: takes secrets out of the texts, which JSON can spell in another way than `text` shows.
     """
     text = text.strip()
     for start in _bare_objects(text):
         fields, end, _ = _decoded(text[start:])
-        if not text[start + end :].strip() and (found := _understood(fields)):
+        if not text[start + end :].strip() and (found := _understood(fields, redact)):
             return found, ""
     complaint = ""
     openings = deque((match.end() for match in _OPENING.finditer(text)), _BLOCKS_TRIED)
     for start in reversed(openings):
         fence = _FENCE.search(text, start)
         fields, _, problem = _decoded(text[start : fence.start() if fence else len(text)])
-        if found := _understood(fields):
+        if found := _understood(fields, redact):
             return found, ""
-        complaint = complaint or problem or _shortcoming(fields)
+        complaint = complaint or problem or redact(_shortcoming(fields))
     return None, complaint or "no fenced JSON block at the end"
 
 
@@ -136,16 +139,16 @@ def _decoded(text: str) -> tuple[dict[str, Any], int, str]:
     return {re.sub(r"[^a-z]", "", key.lower()): value for key, value in raw.items()}, end, ""
 
 
-def _understood(fields: dict[str, Any]) -> Report | None:
+def _understood(fields: dict[str, Any], redact: Callable[[str], str]) -> Report | None:
     """The report that an object is; None for one of another form, such as an example of some output."""
     status = _status(fields.get("status"))
     if status is None or not (fields == {"status": status} or fields.keys() & _FIELDS):
         return None
     length = LONGEST_ENTRY
-    report = _cut_to(fields, status, length)
+    report = _cut_to(fields, status, length, redact)
     while len(msgspec.json.encode(report)) > LARGEST_REPORT:
         length = length * 3 // 4
-        report = _cut_to(fields, status, length)
+        report = _cut_to(fields, status, length, redact)
     return report
 
 
@@ -167,14 +170,14 @@ def _status(value: Any) -> Status | None:
     return _STATUSES.get(re.sub(r"[\W_]+", " ", first).strip())
 
 
-def _cut_to(fields: dict[str, Any], status: Status, length: int) -> Report:
+def _cut_to(fields: dict[str, Any], status: Status, length: int, redact: Callable[[str], str]) -> Report:
     """The report with at most `length` characters in an entry, and the summary in proportion."""
-    proposed = (_new_task(value, length) for value in _entries(fields.get("newtasks")))
+    proposed = (_new_task(value, length, redact) for value in _entries(fields.get("newtasks")))
     return Report(
         status=status,
-        summary=_text(fields.get("summary"), length * LONGEST_SUMMARY // LONGEST_ENTRY),
+        summary=_text(fields.get("summary"), length * LONGEST_SUMMARY // LONGEST_ENTRY, redact),
         new_tasks=tuple(islice(filter(None, proposed), MOST_ENTRIES)),
-        **{name: _texts(fields.get(name), length) for name in _LISTS},
+        **{name: _texts(fields.get(name), length, redact) for name in _LISTS},
     )
 
 
@@ -185,31 +188,31 @@ def _entries(value: Any) -> list[Any]:
     return [value] if value else []
 
 
-def _texts(value: Any, length: int) -> tuple[str, ...]:
-    texts = (_text(entry, length) for entry in _entries(value))
+def _texts(value: Any, length: int, redact: Callable[[str], str]) -> tuple[str, ...]:
+    texts = (_text(entry, length, redact) for entry in _entries(value))
     return tuple(islice((text for text in texts if text.lower() not in _NOTHING), MOST_ENTRIES))
 
 
-def _new_task(value: Any, length: int) -> NewTask | None:
+def _new_task(value: Any, length: int, redact: Callable[[str], str]) -> NewTask | None:
     if not isinstance(value, dict):
         value = {"description": value}
-    description = _text(value.get("description"), length)
-    wanted = _text(value.get("title"), length) or description or _text(value, length)
+    description = _text(value.get("description"), length, redact)
+    wanted = _text(value.get("title"), length, redact) or description or _text(value, length, redact)
     if wanted.lower() in _NOTHING:
         return None
     title = one_line(wanted, min(length, _LONGEST_TITLE))
     return NewTask(
         title=title,
         description="" if description == title else description,
-        worker=one_line(_text(value.get("worker"), length), min(length, _LONGEST_TITLE)),
-        why=_text(value.get("why"), length),
+        worker=one_line(_text(value.get("worker"), length, redact), min(length, _LONGEST_TITLE)),
+        why=_text(value.get("why"), length, redact),
     )
 
 
-def _text(value: Any, length: int) -> str:
+def _text(value: Any, length: int, redact: Callable[[str], str] = str) -> str:
     """`value` as text for people: cleaned, encodable, at most `length` characters."""
     # What is not shown is not cleaned; escapes take up some of it.
-    start = _flat(value)[: length * 8].encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    start = redact(_flat(value))[: length * 8].encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     text = clean(start).strip()
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 

@@ -33,6 +33,11 @@ def one_line(text: str, length: int = 200) -> str:
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
+def last_line(text: str) -> str:
+    """The last line that says anything, for an error message."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+
+
 def markdown(text: str, length: int = 200) -> str:
     """`text` as words inside a Markdown line or table cell: no structure comes of it."""
     return _MARKDOWN.sub(_escaped, one_line(text, length))

@@ -86,17 +86,6 @@ def lines(path: str) -> Iterator[bytes]:
                 yield line
 
 
-def last_line(path: str) -> str:
-    """The last line of a file that says anything, for an error message."""
-    try:
-        with open(path, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 2000))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
-    return next((clean(line).strip() for line in reversed(text.splitlines()) if line.strip()), "")
-
-
 def tail(path: str, characters: int) -> str:
     """The end of a file, cleaned."""
     try:
