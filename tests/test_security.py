@@ -584,7 +584,7 @@ def planted(way: str) -> str:
 def test_no_field_of_a_workers_lines_carries_a_secret_a_terminal_code_or_structure(hostile: Hostile) -> None:
     bad = planted(" ".join(KEYS.values()))
     usage = {"inputTokens": 1, "outputTokens": 1, "costUSD": 0.5}
-    odd = {
+    odd: dict[str, Any] = {
         "session_id": bad, "modelUsage": {bad: usage, f"{bad}2": usage}, "terminal_reason": bad, "api_error": bad,
         "permission_denials": [{"tool_name": bad}, {"tool_name": "Bash", "tool_input": {"command": bad}}],
     }  # fmt: skip

@@ -469,3 +469,42 @@ def test_the_name_of_a_model_is_one_line() -> None:
         lines(result(modelUsage={"claude\n| x |\x1b[2J": used(0.5, 1, 1), "claude | x |": used(0.25, 1, 1)}))
     )
     assert (said.models, said.model) == ({"claude | x |": 0.75}, "claude | x |")
+
+
+@pytest.mark.parametrize("told", [None, "false", 0, {}])
+def test_a_last_line_that_does_not_say_that_it_is_no_error_is_no_success(told: object) -> None:
+    said = read(lines(*WELL[:-1], result(is_error=told)))
+    verdict = judge(Task(id="A", description="x"), Evidence(Ending(0), said))
+    assert (verdict.outcome, verdict.reason) == (
+        "error",
+        "its last line does not say whether it succeeded: Done.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("turns", "known"), [(2.0, 2), (0.0, 0), (1.5, None), ("1", None), (-1, None), (1e300, None)]
+)
+def test_turns_are_counted_in_whole_numbers_however_they_are_written(
+    turns: object, known: int | None
+) -> None:
+    assert read(lines(result(num_turns=turns))).turns == known
+
+
+@pytest.mark.parametrize(("answered", "outcome"), [(True, "success"), (False, "empty")])
+def test_without_a_number_of_turns_the_model_must_have_answered(answered: bool, outcome: str) -> None:
+    said = read(lines(INIT, *WELL[1 : 4 * answered], result(num_turns=None)))
+    assert judge(Task(id="A", description="x"), Evidence(Ending(0), said)).outcome == outcome
+
+
+@pytest.mark.parametrize("cost", ["NaN", "Infinity", "-Infinity", "-1", '"0.5"', "null", "true", "[]"])
+def test_an_odd_cost_hides_nothing_else_and_is_that_of_the_models(cost: str) -> None:
+    (line,) = lines(result(total_cost_usd="COST", modelUsage={"a": used(0.25, 1, 1), "b": used(0.5, 1, 1)}))
+    said = read([line.replace(b'"COST"', cost.encode())])
+    assert (said.ended, said.text, said.cost_usd) == (True, "Done.", 0.75)
+
+
+def test_a_result_without_words_after_one_with_words_takes_none_away() -> None:
+    said = read(lines(*WELL, assistant(call(2)), returned(2), result(result="")))
+    assert said.text == "Done."
+    failed = read(lines(*WELL, result(result=None, is_error=True, errors=["It broke."])))
+    assert failed.text == "It broke."

@@ -90,6 +90,12 @@ def test_a_result_that_cannot_be_read_to_its_end_changes_nothing(tmp_path: Path)
     assert [file.name for file in tmp_path.iterdir()] == ["result.md"]
 
 
+def test_a_last_line_as_long_as_the_largest_result_is_whole(tmp_path: Path) -> None:
+    line = b'{"result":"' + b"x" * results.LONGEST_RESULT + b'"}\n'
+    (tmp_path / "stdout").write_bytes(b'{"type":"system"}\n' + line)
+    assert list(results.lines(str(tmp_path / "stdout"))) == [b'{"type":"system"}\n', line]
+
+
 def test_a_file_that_is_missing_has_no_lines(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
     assert (list(results.lines(missing)), results.tail(missing, 10)) == ([], "")

@@ -23,7 +23,7 @@ class Line(Struct):
     subtype: Any = ""
     session_id: Any = None
     parent_tool_use_id: Any = None
-    is_error: Any = False
+    is_error: Any = None
     error: Any = None
     error_status: Any = None
     api_error_status: Any = None
@@ -120,6 +120,8 @@ def text(value: object) -> str:
 
 def whole(value: object) -> int | None:
     """A count or status; what cannot be one is left out, so that the journal can always be read again."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return value if type(value) is int and 0 <= value < 1 << 53 else None
 
 
@@ -159,10 +161,12 @@ def _decoded(decode: Callable[[bytes | Raw], T], raw: bytes | Raw) -> T | None:
 
 
 def _decoded_tolerantly(decode: Callable[[bytes | Raw], T], raw: bytes) -> T | None:
-    # JavaScript escapes half of a character outside the BMP, cut off somewhere, as one lone surrogate.
-    if b"\\u" not in raw:
+    # JavaScript escapes half of a character outside the BMP, cut off somewhere, as one lone surrogate; others write
+    # numbers that are none.
+    if not any(mark in raw for mark in (b"\\u", b"NaN", b"Infinity")):
         return None
     try:
-        return decode(json.dumps(json.loads(raw), ensure_ascii=False).encode("utf-8", "replace"))
+        known = json.loads(raw, parse_constant=lambda _: None)
+        return decode(json.dumps(known, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None

@@ -70,6 +70,7 @@ class Reader:
         self._refusal: int | None = None
         self._trouble = ""
         self._session: str | None = None
+        self._words = ""
 
     def feed(self, raw: bytes) -> Sign | None:
         """Take in one line; what it tells about more than this attempt, where it does."""
@@ -105,21 +106,25 @@ class Reader:
         words, status = text(last.result), whole(last.api_error_status)
         if not words and isinstance(last.errors, list):
             words = "; ".join(str(error) for error in last.errors)
+        if not words and last.is_error is False:
+            # Something that it had begun can have it called again, with nothing to add.
+            words = self._words
         if last.is_error and status is None:
             # 2.1.197 says of its last line only in words that the API was overloaded.
             status = self._refusal
+        cost = number(last.total_cost_usd)
         return replace(
             said,
             ended=True,
-            is_error=bool(last.is_error),
-            subtype=text(last.subtype),
+            is_error=last.is_error is not False,
+            subtype=text(last.subtype) if isinstance(last.is_error, bool) else "",
             status=status,
             api_error=text(last.api_error) or self._trouble,
             turns=self._turns,
             denials=tuple(self._denials),
             text=words,
             structured=json_text(last.structured_output),
-            cost_usd=number(last.total_cost_usd) or 0.0,
+            cost_usd=sum(self._usage.models.values()) if cost is None else cost,
             own_cost_usd=self._usage.own_cost,
             models=self._usage.models,
             input_tokens=self._usage.tokens[0],
@@ -159,7 +164,7 @@ class Reader:
 
         Turns, denials and what was used are each told of the time since the one before.
         """
-        self._last = line
+        self._last, self._words = line, text(line.result) or self._words
         if (turns := whole(line.num_turns)) is not None:
             self._turns = (self._turns or 0) + turns
         for denial in dicts(line.permission_denials):

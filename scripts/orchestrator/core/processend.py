@@ -30,7 +30,7 @@ def by_its_end(task: Task, evidence: Evidence) -> Verdict | None:
         return _end_of_a_command(ending, evidence.complaint)
     if not finished or (ending.exit and not ending.stopped):
         return _unfinished(task, evidence, said)
-    if said.turns == 0:
+    if said.turns == 0 or (said.turns is None and not said.answered):
         return Verdict("empty", with_detail("no turn was taken", said.text))
     return None
 
@@ -74,7 +74,7 @@ def _unfinished(task: Task, evidence: Evidence, said: Said) -> Verdict:
 
 
 _BROKEN_OFF = {
-    "": "",
+    "": "its last line does not say whether it succeeded",
     "success": "",
     "error_during_execution": "broken off in the middle of its work (error_during_execution)",
 }

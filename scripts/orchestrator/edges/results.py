@@ -21,8 +21,8 @@ PIECE = 1 << 18
 LONGEST_RESULT = 16 << 20
 """Bytes of output that become a result; the rest stays in the attempt's stdout, and the result says so."""
 
-LONGEST_LINE = 8 << 20
-"""Bytes of one line of output that are read; answers of 3 MB are seen."""
+LONGEST_LINE = 32 << 20
+"""Bytes of one line of output that are read: twice the largest result; answers of 3 MB are seen."""
 
 LONGEST_ESCAPE = 256
 """Characters of a terminal escape that are held together where it falls on the border of two pieces."""
