@@ -295,3 +295,16 @@ def test_every_report_is_bounded_and_comes_back_from_the_journal(fields: dict[st
 def test_a_report_of_a_report_is_the_same(fields: dict[str, Any]) -> None:
     report = read(fenced(status="partial", **fields))
     assert read(f"```json\n{msgspec.json.encode(report).decode()}\n```") == report
+
+
+def test_a_block_that_quotes_a_fence_of_its_own_with_line_breaks_is_whole() -> None:
+    summary = "see\n```py\nprint(1)\n```\nand go on"
+    report, complaint = parse(
+        f'Done.\n```json\n{{"status": "complete", "summary": "{summary}"}}\n```\nBye.\n```\nx\n```'
+    )
+    assert (report and report.summary, complaint) == (summary, "")
+
+
+def test_a_broken_block_takes_nothing_from_what_follows_it() -> None:
+    text = '```json\n{"status": "complete", "summary": "cut off\n```\nthen "code":\n```\n{"a": 1}\n```'
+    assert parse(text)[0] is None

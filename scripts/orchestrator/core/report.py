@@ -104,9 +104,13 @@ def parse(text: str, redact: Callable[[str], str] = str) -> tuple[Report | None,
             return found, ""
     complaint = ""
     openings = deque((match.end() for match in _OPENING.finditer(text)), _BLOCKS_TRIED)
-    for start in reversed(openings):
+    for tried, start in enumerate(reversed(openings)):
         fence = _FENCE.search(text, start)
         fields, _, problem = _decoded(text[start : fence.start() if fence else len(text)])
+        if problem and fence and tried < _BARE_OBJECTS_TRIED:
+            # It can quote code in a fence of its own, with line breaks as they are.
+            fields, _, other = _decoded(text[start:])
+            problem = problem if other else ""
         if found := _understood(fields, redact):
             return found, ""
         complaint = complaint or problem or redact(_shortcoming(fields))
