@@ -149,6 +149,22 @@ def test_a_dry_run_prints_the_command_lines_and_runs_nothing(project: Project) -
     assert (project.noted(), project.events()) == ([], [])
 
 
+def test_plan_and_a_dry_run_say_that_there_is_no_program_for_workers(project: Project) -> None:
+    project.environment["ORCHESTRATE_CLAUDE"] = "/nowhere/claude"
+    project.plan(shell("A", "true"), claude("B", "answer"))
+    dry = project.run("--dry-run")
+    assert (dry.status, len(dry.out.splitlines())) == (0, 2)
+    assert dry.err.startswith(
+        "a run would stop at this: /nowhere/claude is not a program; install Claude Code"
+    )
+    planned = project.do("plan", "plan.yaml")
+    assert planned.status == 0
+    assert "\n/nowhere/claude is not a program; install Claude Code" in planned.out
+    project.plan(shell("A", "true"))
+    assert project.run("--dry-run").err == ""
+    assert "is not a program" not in project.do("plan", "plan.yaml").out
+
+
 def test_parallelism_bounds_what_runs_at_once(project: Project) -> None:
     once = (note("start"), "sleep 0.05", note("end"))
     project.plan(*(shell(f"T-{n}", *once) for n in range(4)), limits={"parallelism": 4})

@@ -44,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
     "progress": {"edges", "core"},
     "live": {"progress", "clis", "edges", "core"},
     "following": {"progress", "clis", "edges", "core"},
-    "planning": {"runs", "progress", "clis", "edges", "core"},
+    "planning": {"claudeprogram", "runs", "progress", "clis", "edges", "core"},
     "health": {"claudeprogram", "runs", "progress", "clis", "edges", "core"},
     "running": {"claudeprogram", "dynamic", "runs", "progress", "live", "following", "clis", "edges", "core"},
     "steering": {"running", "runs", "progress", "following", "edges", "core"},

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import msgspec
 
-from orchestrator import runs
+from orchestrator import claudeprogram, runs
 from orchestrator.core.advice import Outlook, outlook
 from orchestrator.core.estimate import ASSUMED, Estimate, estimate
 from orchestrator.core.events import PlanAccepted
@@ -23,7 +23,7 @@ from orchestrator.core.workers import WorkerType, mode_of, model_of, tools_of
 from orchestrator.edges import claudefiles
 from orchestrator.edges.views import PREVIEWS, Views, banner
 from orchestrator.edges.workspace import Workspace, explained
-from orchestrator.errors import WorkspaceHeld
+from orchestrator.errors import EnvironmentProblem, WorkspaceHeld
 
 MOST_BATCHES = 12
 MOST_NAMES = 12
@@ -216,6 +216,10 @@ def _permissions(plan: Plan, workers: Mapping[str, WorkerType], trusted: bool) -
         yield f"tools of {_named(names)}: {tools}"
     if not kinds:
         return
+    try:
+        claudeprogram.find(None)
+    except EnvironmentProblem as error:
+        yield str(error)
     if trusted:
         yield "this folder is trusted in Claude Code: workers see its CLAUDE.md, settings and hooks as your sessions do"
     else:

@@ -289,8 +289,9 @@ def _would_run(state: RunState, task: Task, workers: Mapping[str, WorkerType]) -
 def _program(options: Options, project: Path) -> Program:
     try:
         return claudeprogram.look(claudeprogram.find(options.claude), project, os.environ)
-    except EnvironmentProblem:
+    except EnvironmentProblem as error:
         # To see the command lines of a plan takes no program.
+        click.echo(f"a run would stop at this: {error}", err=True)
         return Program(path=options.claude or "claude", trusted=claudefiles.trusted(project, os.environ))
 
 
