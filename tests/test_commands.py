@@ -165,6 +165,22 @@ def test_plan_and_a_dry_run_say_that_there_is_no_program_for_workers(project: Pr
     assert "is not a program" not in project.do("plan", "plan.yaml").out
 
 
+@pytest.mark.parametrize("budget", ["nan", "inf", "-inf", "0", "-1", "1e999"])
+def test_a_budget_that_bounds_nothing_is_refused(project: Project, budget: str) -> None:
+    project.plan(claude("A", "answer"))
+    done = project.run("--budget", budget)
+    assert (done.status, project.events()) == (2, [])
+    assert "--budget" in done.err
+
+
+def test_a_budget_of_less_than_ten_cents_is_told_as_it_is(project: Project) -> None:
+    project.plan(claude("A", "answer"), claude("B", "answer", needs=["A"]))
+    done = project.run("--budget", "0.005")
+    assert done.status == 4
+    assert "the budget of $0.0050 is spent" in done.out + done.err
+    assert "$0.01 (the CLI's own estimate; $0.0050 over the budget of $0.0050" in done.out + done.err
+
+
 def test_parallelism_bounds_what_runs_at_once(project: Project) -> None:
     once = (note("start"), "sleep 0.05", note("end"))
     project.plan(*(shell(f"T-{n}", *once) for n in range(4)), limits={"parallelism": 4})

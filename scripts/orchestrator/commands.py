@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,6 +86,14 @@ def _workspace(context: click.Context) -> Workspace:
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 ascii_option = click.option("--ascii", "ascii_only", is_flag=True, help="No icons.")
+
+
+def _finite(_context: click.Context, _parameter: click.Parameter, value: float | None) -> float | None:
+    if value is None or math.isfinite(value):
+        return value
+    raise click.BadParameter(f"{value} bounds nothing.")
+
+
 plan_argument = click.argument("plan", required=False, type=click.Path(path_type=Path))
 
 
@@ -170,7 +179,12 @@ def plan_command(context: click.Context, plan: Path | None, as_json: bool, ascii
 @click.option(
     "--parallelism", type=click.IntRange(1), help="Attempts running at once, instead of the plan's limit."
 )
-@click.option("--budget", type=click.FloatRange(0, min_open=True), help="USD, instead of the plan's limit.")
+@click.option(
+    "--budget",
+    type=click.FloatRange(0, min_open=True),
+    callback=_finite,
+    help="USD, instead of the plan's limit.",
+)
 @click.option("--new", is_flag=True, help="Archive the run in the workspace and begin another.")
 @click.option("--retry-failed", is_flag=True, help="Give failed and blocked tasks fresh attempts.")
 @click.option("--dry-run", is_flag=True, help="Print the command lines and run nothing.")

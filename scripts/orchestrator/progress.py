@@ -34,7 +34,7 @@ from orchestrator.core.history import told
 from orchestrator.core.rundocument import holding, run_state
 from orchestrator.core.state import STATUSES, RunState, TaskState
 from orchestrator.core.tables import counted, labelled
-from orchestrator.core.text import duration, one_line
+from orchestrator.core.text import dollars, duration, one_line
 from orchestrator.edges.workspace import Workspace
 
 STOPPED = (4, 5)
@@ -248,7 +248,9 @@ def _over(state: RunState) -> str:
     budget = state.budget_usd or (state.plan.limits.budget_usd if state.plan else None)
     if budget is None or state.cost_usd <= budget:
         return ""
-    return f"; ${state.cost_usd - budget:.2f} over the budget of ${budget:.2f}, by calls that had begun"
+    return (
+        f"; {dollars(state.cost_usd - budget)} over the budget of {dollars(budget)}, by calls that had begun"
+    )
 
 
 def status_lines(

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.text import clean, duration, fenced, last_line, markdown, neutralised, one_line, quoted
+from orchestrator.core.text import (
+    clean,
+    dollars,
+    duration,
+    fenced,
+    last_line,
+    markdown,
+    neutralised,
+    one_line,
+    quoted,
+)
 
 NASTY = st.text(
     st.sampled_from("\x1b[]0;31mA\x07\\\x9b\x00\r\n\t\u202e\u2066`~#>|*@/ é\U0001f600\x85\u2028")
@@ -136,6 +146,14 @@ def test_a_path_beside_an_expanded_file_stays_what_it_is() -> None:
 )
 def test_durations_are_written_for_people(seconds: float, expected: str) -> None:
     assert duration(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [(0.0, "$0.00"), (0.005, "$0.0050"), (0.0999, "$0.0999"), (0.1, "$0.10"), (12.345, "$12.35")],
+)
+def test_little_money_is_told_in_hundredths_of_a_cent(amount: float, shown: str) -> None:
+    assert dollars(amount) == shown
 
 
 @pytest.mark.parametrize(

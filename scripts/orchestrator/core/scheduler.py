@@ -23,7 +23,7 @@ from orchestrator.core.readyqueue import Rank, ReadyQueue
 from orchestrator.core.replanning import is_planning
 from orchestrator.core.spending import Spending, together
 from orchestrator.core.state import DEAD, RunState, TaskState
-from orchestrator.core.text import one_line
+from orchestrator.core.text import dollars, one_line
 from orchestrator.core.verdict import BACKOFF_CEILING
 
 LEAST_CEILING = 0.01
@@ -400,7 +400,7 @@ class Scheduler:
         if limit and not state.halted:
             return Finish(4, limit)
         if self._unpaid() and not state.halted:
-            return Finish(4, f"the budget of ${self.budget:.2f} is spent")
+            return Finish(4, f"the budget of {dollars(self.budget or 0)} is spent")
         if self._unverified():
             return Finish(1, "the plan's own verify was not run")
         if (
@@ -419,7 +419,7 @@ class Scheduler:
         if late:
             return Finish(4, late)
         if self._spent() and not self._all_ended():
-            return Finish(4, f"the budget of ${self.budget:.2f} is spent")
+            return Finish(4, f"the budget of {dollars(self.budget or 0)} is spent")
         if waits:
             return Finish(3, "a revision of the plan waits for a person: approve or reject it")
         if state.tally["blocked"]:

@@ -74,6 +74,11 @@ def neutralised(text: str) -> str:
     return text
 
 
+def dollars(amount: float) -> str:
+    """An amount for people: `$0.0050`, `$12.35`."""
+    return f"${amount:.4f}" if 0 < amount < 0.1 else f"${amount:.2f}"
+
+
 def duration(seconds: float) -> str:
     """Seconds for people: `0.4s`, `12s`, `3m 05s`, `2h 07m`."""
     if seconds < 10:
