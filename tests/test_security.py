@@ -500,7 +500,7 @@ def test_no_tool_or_rule_passes_for_an_option(hostile: Hostile, field: str, word
 
 
 @pytest.mark.parametrize(
-    "rule", ['Bash(x)"]},"defaultMode":"bypassPermissions","x":{"y":["', "Bash(a, b)", "Bash(é \\ ')"]
+    "rule", ['Bash(x)"]},"defaultMode":"bypassPermissions","x":{"y":["(")', "Bash(a, b)", "Bash(é \\ ')"]
 )
 def test_a_rule_stays_one_text_of_the_settings(hostile: Hostile, rule: str) -> None:
     hostile.says("A.1", "no", permission_denials=[{"tool_name": "Bash", "tool_input": {"command": "x"}}])

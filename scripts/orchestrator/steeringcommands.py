@@ -51,14 +51,14 @@ def stop(context: click.Context, after_running: bool) -> int:
 def retry(context: click.Context, tasks: tuple[str, ...], failed: bool, rules: tuple[str, ...]) -> int:
     """Give TASKS, and what depends on them, fresh attempts, from any terminal."""
     from orchestrator import steering
-    from orchestrator.core.checks import wrong_word
+    from orchestrator.core.checks import wrong_rule
     from orchestrator.edges.inbox import Order
 
     if bool(tasks) == failed:
         raise UsageError("name the tasks to retry, or say --failed")
     if rules and len(tasks) != 1:
         raise UsageError("--allow is for one task: name it")
-    if wrong := next(filter(None, map(wrong_word, rules)), ""):
+    if wrong := next(filter(None, map(wrong_rule, rules)), ""):
         raise UsageError(f"--allow: {wrong}")
     workspace = _workspace(context)
     names = steering.retriable(workspace, tasks, failed)

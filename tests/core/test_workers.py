@@ -24,6 +24,7 @@ from orchestrator.core.workers import (
     wants_bypass,
     worker_type,
     wrong_fields,
+    wrong_tool,
 )
 
 READING = WorkerType(name="reader", tools=("Read", "Grep", "Glob"))
@@ -164,6 +165,7 @@ def test_newer_names_of_permission_modes_mean_the_old_ones() -> None:
         ({"name": ["x"]}, "name", "a list"),
         ({"tools": "Read, --all"}, "tools", "'--all' is not a tool"),
         ({"tools": ["Bash(git *"]}, "tools", "is not a tool"),
+        ({"tools": "Read, bash"}, "tools", "'bash' is no tool; did you mean 'Bash'?"),
         ({"tools": "Read; Write"}, "tools", "'Read;' is not a tool"),
         ({"disallowedTools": "Bash()"}, "disallowedTools", "is not a tool"),
         ({"tools": "x" * 2000}, "tools", "is not a tool"),
@@ -196,3 +198,21 @@ def test_any_name_of_a_model_is_taken(model: str) -> None:
 def test_the_permission_modes_are_those_of_a_plan() -> None:
     places = msgspec.json.schema(Task)["$defs"]["Task"]["properties"]["permission_mode"]["anyOf"]
     assert {word for place in places for word in place.get("enum", ())} == set(MODES)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "Read",
+        "Bash(git log *)",
+        "Bash(echo \\()",
+        "mcp__a__read",
+        "LS",
+        "TaskCreate",
+        "TodoRead",
+        "BashOutput",
+        "Later",
+    ],
+)
+def test_a_tool_that_is_not_known_may_be_one_of_a_later_version(rule: str) -> None:
+    assert wrong_tool(rule) == ""

@@ -17,7 +17,7 @@ from orchestrator.core.graph import find_cycles
 from orchestrator.core.hints import Hints, shown
 from orchestrator.core.overlap import overlap
 from orchestrator.core.plan import LONGEST_VARIABLE, Plan, Task, seconds, variable_name
-from orchestrator.core.workers import BUNDLED
+from orchestrator.core.workers import BUNDLED, wrong_tool
 
 WHOLE_PLAN = -1
 LONGEST_DURATION = 3650 * 86_400.0
@@ -196,8 +196,13 @@ def _words(task: Task) -> Iterator[Found]:
     words += [("tools", tool, at) for at, tool in enumerate(task.tools or ())]
     words += [("allow", rule, at) for at, rule in enumerate(task.allow)]
     for field, word, at in words:
-        if message := wrong_word(word):
+        if message := wrong_word(word) if at is None else wrong_rule(word):
             yield (field, message) if at is None else (field, message, at)
+
+
+def wrong_rule(word: str) -> str:
+    """What is wrong with a tool or rule that somebody grants; empty where nothing is."""
+    return wrong_word(word) or wrong_tool(word)
 
 
 def wrong_word(word: str) -> str:

@@ -26,8 +26,16 @@ WRITERS = ("Edit", "Write", "NotebookEdit")
 READERS = ("Read", "Grep", "Glob", "LS", "LSP", "NotebookRead", "TodoWrite", "WebFetch", "WebSearch")
 """Tools that change no file and run no program; what is not among them may."""
 
+_USUAL = (*READERS, *WRITERS, "Bash", "Skill")
+_OTHERS = ("BashOutput", "KillShell", "Monitor", "MultiEdit", "Task", "TaskCreate", "TaskList", "TodoRead")
+"""Tools whose names are close to those of others."""
+
 LONGEST_WORD = 1000
 """Characters of a tool, rule or model: a rule that is longer than a few lines of a screen is a slip."""
+
+_LONGEST_NAME = 30
+_CLOSE = 0.75
+"""Of all letters those that stand in both, in order: two of four may be exchanged."""
 
 _TOOL = re.compile(r"[A-Za-z][A-Za-z0-9_.:*-]*(\(.+\))?")
 _MODEL = re.compile(r"[A-Za-z0-9][^\s]*")
@@ -116,6 +124,25 @@ def tool_name(rule: str) -> str:
     return rule.partition("(")[0].strip()
 
 
+def wrong_tool(rule: str) -> str:
+    """What is wrong with a tool or rule; nothing where it can be right.
+
+    The claude program gives the model no tool for a name that it does not know, and says nothing of it. A name
+    that is like none of the usual ones can be that of a later version.
+    """
+    if "(" in rule and not rule.rstrip().endswith(")"):
+        return f"{shown(rule)} has no closing `)`"
+    name = tool_name(rule)
+    if name in _USUAL or name in _OTHERS or len(name) > _LONGEST_NAME:
+        return ""
+    # Imported here: it takes longer than checking a plan in which nothing is wrong.
+    from difflib import get_close_matches
+
+    same = (tool for tool in _USUAL if tool.casefold() == name.casefold())
+    guess = next(same, "") or next(iter(get_close_matches(name, _USUAL, n=1, cutoff=_CLOSE)), "")
+    return f"{shown(name)} is no tool; did you mean {shown(guess)}?" if guess else ""
+
+
 def tool_list(value: str | Sequence[str]) -> tuple[str, ...]:
     """The tools in a text (commas or spaces between them) or a list of such texts, each once.
 
@@ -151,6 +178,8 @@ def wrong_fields(fields: Fields) -> Iterator[tuple[str, str]]:
         for tool in tool_list(fields.get(key, "")):
             if not _is_tool(tool):
                 yield key, f"{shown(tool)} is not a tool or a rule such as Read or Bash(git *)"
+            elif wrong := wrong_tool(tool):
+                yield key, wrong
     model = fields.get("model", "")
     if not isinstance(model, str) or (model and not _is_word(_MODEL, model)):
         yield "model", f"{_seen(model)} is not the name of a model"
