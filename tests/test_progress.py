@@ -151,3 +151,15 @@ def test_a_task_that_a_session_has_had_too_long_is_told_with_the_lines_that_end_
     shown = told(Story(Task(id="A", cli="session", timeout="30m")).start("A"))
     assert "overdue: a session has had it for 1h 00m, its timeout is 30m" in shown
     assert ("finish A --result FILE" in shown, "cancel A" in shown) == (True, True)
+
+
+def test_dependents_are_called_skipped_only_where_there_are_some_that_are() -> None:
+    story = Story(Task(id="A"), Task(id="B"), Task(id="C", needs=("B",)))
+    story.start("A").end("A", "ceiling").start("B").end("B", "ceiling").skip("C")
+
+    said = told(story).split("\n")
+
+    assert [line for line in said if "fresh attempts" in line] == [
+        "           `orchestrate retry A` gives it fresh attempts",
+        "           its dependents are skipped; `orchestrate retry B` gives it fresh attempts",
+    ]

@@ -240,7 +240,7 @@ def _verdict(workspace: Workspace, name: str, number: int) -> tuple[int, str]:
         but = f": {event.reason}" if event.reason else ""
         return 0, "\n".join([f"{name} completed{but}", *_what_next(state)])
     fate = task.mark or "again"
-    then = next_step(task.task, event.outcome, fate, denials=event.denials)
+    then = next_step(task.task, event.outcome, fate, denials=event.denials, skips=task.skips)
     if fate == "again":
         left = task.task.attempts - task.used
         then = f"correct it, then: {progress.ours(f'start {name}')} ({left} of {task.task.attempts} attempts left)"

@@ -311,7 +311,7 @@ def _next(task: TaskState, now: datetime) -> str:
     if task.mark == "blocked":
         return one_line(task.reason, LONGEST_QUESTION)
     if task.mark == "failed" and task.outcome:
-        return next_step(task.task, task.outcome, "failed")
+        return next_step(task.task, task.outcome, "failed", skips=task.skips)
     if task.status != "retrying":
         return ""
     return next_step(task.task, task.outcome, "again", delay=task.trouble.retry_at - now.timestamp())

@@ -40,9 +40,14 @@ class ResultFiles:
     def write(self, event: AttemptFinished, text: Callable[[], Any]) -> None:
         """The result file of a task whose attempt was judged; synced unless the journal holds all of it."""
         task = self._state.by_id[event.task]
-        before, after = self._views.result_frame(facts(task, event))
+        before, after = self._views.result_frame(facts(task, event, self._skips(task)))
         path = self._workspace.result_name(task.agent)
         results.write_result(path, (before, after), text(), durable=not event.whole)
+
+    def _skips(self, task: TaskState) -> bool:
+        """Whether what needs the task is skipped if it failed; a plan that changes may still rescue that."""
+        plan = self._state.plan
+        return task.skips or (bool(task.needed_by) and plan is not None and plan.replan == "off")
 
     def restore(self, task: TaskState) -> None:
         """Write a result file again that somebody removed, from the attempt's output or else the journal."""
@@ -60,8 +65,8 @@ class ResultFiles:
             self.write(event, self._output(f"{folder}/stdout"))
 
 
-def facts(task: TaskState, event: AttemptFinished) -> dict[str, Any]:
-    """The front matter of a result, in the order in which it is written."""
+def facts(task: TaskState, event: AttemptFinished, skips: bool) -> dict[str, Any]:
+    """The front matter of a result, in the order in which it is written; `skips`: as `next_step` takes it."""
     return {
         "task": event.task,
         "agent": agent_name(task.agent),
@@ -70,7 +75,7 @@ def facts(task: TaskState, event: AttemptFinished) -> dict[str, Any]:
         "status": task.status,
         "outcome": event.outcome,
         "reason": event.reason,
-        "next": next_step(task.task, event.outcome, task.mark or "again", denials=event.denials),
+        "next": next_step(task.task, event.outcome, task.mark or "again", denials=event.denials, skips=skips),
         "attempt": event.attempt,
         "session_id": event.session,
         "model": event.model,

@@ -114,7 +114,7 @@ def test_jitter_is_full_and_the_same_at_every_replay() -> None:
         (
             "error",
             "failed",
-            "its dependents are skipped; `orchestrate retry a` gives it fresh attempts",
+            "`orchestrate retry a` gives it fresh attempts",
         ),
         ("error", "blocked", "waits for a person: `orchestrate retry a`, or `orchestrate cancel a`"),
         ("blocked", "blocked", "waits for a person: `orchestrate answer a TEXT`, or `orchestrate cancel a`"),
@@ -128,6 +128,13 @@ def test_jitter_is_full_and_the_same_at_every_replay() -> None:
 )
 def test_the_next_step_is_said_in_words(outcome: str, fate: str, words: str) -> None:
     assert next_step(work(), outcome, fate, delay=4.0) == words
+
+
+def test_a_failure_names_what_it_leads_to_and_nothing_that_is_not_so() -> None:
+    again = "`orchestrate retry a` gives it fresh attempts"
+    assert next_step(work(), "error", "failed", skips=True) == f"its dependents are skipped; {again}"
+    stops = work(on_failure="stop")
+    assert next_step(stops, "error", "failed", skips=True) == f"nothing more is launched; {again}"
 
 
 def test_a_command_has_no_session_to_continue() -> None:

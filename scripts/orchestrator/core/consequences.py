@@ -118,19 +118,31 @@ def _backoff(count: int) -> float:
     return min(BACKOFF_CEILING, BACKOFF_BASE * BACKOFF_FACTOR ** min(count - 1, 16))
 
 
-def next_step(task: Task, outcome: str, fate: str, *, delay: float = 0.0, denials: Sequence[str] = ()) -> str:
+def next_step(
+    task: Task,
+    outcome: str,
+    fate: str,
+    *,
+    delay: float = 0.0,
+    denials: Sequence[str] = (),
+    skips: bool = False,
+) -> str:
     """What comes next, in words, on one line; empty where nothing does.
 
     Args:
         fate: of a `Following`, or any status of the task.
         delay: seconds until the next attempt, as far as known.
         denials: the permission rules that were denied, for the line to type.
+        skips: whether other tasks are skipped because this one failed.
     """
     if fate == "blocked":
         return f"waits for a person: {_ways_out(task.id, outcome, denials)}"
     if fate == "failed":
-        after = "nothing more is launched" if task.on_failure == "stop" else "its dependents are skipped"
-        return f"{after}; `orchestrate retry {task.id}` gives it fresh attempts"
+        if task.on_failure == "stop":
+            after = "nothing more is launched; "
+        else:
+            after = "its dependents are skipped; " if skips else ""
+        return f"{after}`orchestrate retry {task.id}` gives it fresh attempts"
     if fate not in ("again", "retrying"):
         return ""
     return _NEXT.get(outcome) or _another(task, outcome, delay)

@@ -158,6 +158,11 @@ class TaskState:
         return "retrying" if self.outcome else "pending"
 
     @property
+    def skips(self) -> bool:
+        """Whether tasks that need it are skipped."""
+        return any(task.mark == "skipped" for task in self.needed_by)
+
+    @property
     def startable(self) -> bool:
         """Whether nothing but a place, and the time of a retry, is missing."""
         return not self.mark and not self.running and not self.unmet
