@@ -17,6 +17,11 @@ def test_orders_come_in_the_order_they_were_handed_in(tmp_path: Path) -> None:
     assert len(set(files)) == 20
 
 
+def test_an_inbox_that_is_not_there_is_made(tmp_path: Path) -> None:
+    inbox.hand_in(tmp_path / "inbox", Order("retry", "A"))
+    assert [order.task for order in inbox.orders(tmp_path / "inbox")] == ["A"]
+
+
 def test_an_order_is_gone_once_it_was_taken(tmp_path: Path) -> None:
     file = inbox.hand_in(tmp_path, Order("stop", after_running=True))
     (order,) = inbox.orders(tmp_path)

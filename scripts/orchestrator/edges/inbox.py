@@ -38,6 +38,8 @@ class Order(Struct, frozen=True, omit_defaults=True):
 
 def hand_in(inbox: Path, order: Order) -> Path:
     """Put an order where the dispatcher looks; its file is gone once it was taken."""
+    # A copy of the workspace, or somebody who tidies up, may have left out the folder that is mostly empty.
+    inbox.mkdir(mode=0o700, exist_ok=True)
     name = f"{time.time_ns():020d}-{os.getpid()}-{next(_counter)}.json"
     write_whole_bytes(str(inbox / name), msgspec.json.encode(order))
     return inbox / name
