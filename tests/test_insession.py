@@ -356,7 +356,7 @@ def test_a_task_that_is_overdue_is_told_of_and_judged_by_nobody(project: Project
 
     status = project.do("status")
 
-    assert "waiting for a session (at work on A)" in status.out
+    assert "a session is at work on A (since " in status.out
     assert ("overdue" in status.out, "finish A --result FILE" in status.out) == (True, True), status
     assert [project.do("wait").status, project.do("run").status] == [3, 3]
     assert project.outcomes("A") == []

@@ -163,3 +163,16 @@ def test_dependents_are_called_skipped_only_where_there_are_some_that_are() -> N
         "           `orchestrate retry A` gives it fresh attempts",
         "           its dependents are skipped; `orchestrate retry B` gives it fresh attempts",
     ]
+
+
+def test_a_run_that_a_session_works_on_is_not_called_finished() -> None:
+    story = Story(Task(id="A", cli="session"), Task(id="B", cli="session"))
+    story.start("A").tell(RunFinished, exit=3, reason="waiting for a session (at work on A)")
+
+    head, counts, sessions, *rows = told(story.wait(60)).split("\n")
+
+    assert head == "run r-1: waiting for a session (exit 3)"
+    assert counts == "2 tasks: 1 pending, 1 running"
+    assert sessions.startswith("a session is at work on A (since 2025-03-01 ")
+    assert "to be started: B; its tasks: " in sessions
+    assert "finish A --result FILE" in rows[1]

@@ -187,19 +187,14 @@ def ending(state: RunState, workspace: Workspace) -> list[str]:
         lines.append(
             f"again: {ours(f'retry {troubled[0].task.id}')}   (or: retry --failed), then: {ours('run')}"
         )
-    lines += _about_sessions(state)
+    if waiting := sessiontasks.waiting(state):
+        lines.append(f"{waiting}; its tasks: {ours('next')}")
     if state.finished and state.finished.exit in STOPPED:
         lines.append(f"stopped: {one_line(_why_stopped(state))}; when that is settled: {ours('run')}")
     lines += _about_plan(state)
     lines.append(summary(state))
     lines.append(f"results: {_shown(workspace.final_output)}")
     return lines[:LONGEST_END]
-
-
-def _about_sessions(state: RunState) -> list[str]:
-    """What waits for a session: nobody else starts or ends those tasks."""
-    waiting = sessiontasks.waiting(state)
-    return [f"{waiting}; its tasks: {ours('next')}"] if waiting else []
 
 
 def _about_plan(state: RunState) -> list[str]:
@@ -238,7 +233,7 @@ def summary(state: RunState) -> str:
     planning = f", {growth.counted(calls, 'planning call')}" if calls else ""
     cost = f", ${state.cost_usd:.2f} (the CLI's own estimate{_over(state)})" if state.cost_usd else ""
     took = ""
-    if state.finished and state.resumed:
+    if state.finished and state.resumed and not state.running:
         took = f" in {duration((state.finished.time - state.resumed).total_seconds())}"
     return f"{len(tasks)} tasks: {counts or 'none'}{planning}{took}{cost}"
 
@@ -259,13 +254,11 @@ def status_lines(
     """`status` for people: the run in a line, then tasks, those that matter first where there are many."""
     if not state.run:
         return [NOTHING_RUN.format(ours("run"))]
-    head = f"run {state.run}: {run_state(state, pid)}"
-    if state.finished:
-        head += f" ({one_line(state.finished.reason)}, exit {state.finished.exit})"
-    lines = [head, summary(state)]
+    lines = [f"run {state.run}: {_stands(state, pid)}", summary(state)]
     if held := holding(state, pid, now):
         lines.append(f"holding: {one_line(held['reason'])}{_until(held['until'])}")
-    lines += _about_sessions(state)
+    if about := sessiontasks.under_way(state, now.astimezone().tzinfo) or sessiontasks.waiting(state):
+        lines.append(f"{about}; its tasks: {ours('next')}")
     lines += _about_plan(state)
     shown = state.tasks
     if len(shown) > most:
@@ -278,6 +271,15 @@ def status_lines(
     if len(state.tasks) > most:
         lines.append(f"… and {len(state.tasks) - most} more; all of them: status --json")
     return lines
+
+
+def _stands(state: RunState, pid: int | None) -> str:
+    """Where the run stands in words; one that a session works on has not finished, though its dispatcher has."""
+    if not state.finished:
+        return run_state(state, pid)
+    if sessiontasks.holds_up(state):
+        return f"waiting for a session (exit {state.finished.exit})"
+    return f"{run_state(state, pid)} ({one_line(state.finished.reason)}, exit {state.finished.exit})"
 
 
 _FIRST = (

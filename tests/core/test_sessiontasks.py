@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from datetime import UTC
+
 from story import Story
 
 from orchestrator.core import sessiontasks
+from orchestrator.core.events import RunFinished
 from orchestrator.core.plan import Task
 
 
@@ -13,6 +16,20 @@ def session(name: str, *needs: str) -> Task:
 def test_what_is_at_work_and_what_can_be_started_are_told_apart() -> None:
     story = Story(session("A"), session("B"), session("C", "A"), Task(id="W")).start("A")
     assert sessiontasks.waiting(story.state) == "waiting for a session (at work on A; to be started: B)"
+
+
+def test_what_is_at_work_is_told_with_the_time_of_its_start() -> None:
+    story = Story(session("A"), session("B")).wait(5).start("A")
+    told = sessiontasks.under_way(story.state, UTC)
+    assert told == "a session is at work on A (since 2025-03-01 10:00:05); to be started: B"
+    assert sessiontasks.under_way(Story(session("A")).state, UTC) == ""
+
+
+def test_only_a_run_that_ended_for_want_of_a_session_is_held_up_by_one() -> None:
+    story = Story(session("A")).start("A")
+    assert not sessiontasks.holds_up(story.state)
+    assert sessiontasks.holds_up(story.tell(RunFinished, exit=3, reason="waiting for a session").state)
+    assert not sessiontasks.holds_up(story.tell(RunFinished, exit=4, reason="deadline").state)
 
 
 def test_a_run_without_such_tasks_waits_for_no_session() -> None:

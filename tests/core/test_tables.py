@@ -64,6 +64,14 @@ def test_the_state_of_the_run_is_one_word_until_it_ends() -> None:
     assert tables.run_word(story.state) == "ended with exit status 0: completed"
 
 
+def test_a_run_that_a_session_works_on_has_not_ended() -> None:
+    story = Story(Task(id="A", cli="session"), Task(id="B", cli="session"))
+    story.tell(RunFinished, exit=3, reason="waiting for a session")
+    assert tables.run_word(story.state) == "waiting for a session (to be started: A, B)"
+    story.start("A").tell(RunFinished, exit=3, reason="waiting for a session")
+    assert tables.run_word(story.state).startswith("a session is at work on A (since ")
+
+
 def test_a_running_task_has_no_end_although_an_earlier_attempt_had() -> None:
     story = Story(Task(id="A")).start("A").wait(5).end("A", "error").wait(9).start("A")
     row = tables.status_row(story.state.tasks[0])

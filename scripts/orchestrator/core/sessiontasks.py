@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 from orchestrator.core.plan import seconds
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.text import duration
+
+WAITS = 3
+"""Exit status of a run that waits for a person."""
 
 MOST_NAMED = 5
 """Tasks that are named in one line."""
@@ -35,6 +38,23 @@ def waiting(state: RunState) -> str:
     if startable := ready(state):
         parts.append(f"to be started: {_named(startable)}")
     return f"waiting for a session ({'; '.join(parts)})" if parts else ""
+
+
+def holds_up(state: RunState) -> bool:
+    """Whether the dispatcher has ended because only a session can go on: the run has not."""
+    return state.finished is not None and state.finished.exit == WAITS and bool(waiting(state))
+
+
+def under_way(state: RunState, zone: tzinfo | None) -> str:
+    """What a session works on, since when in `zone`, and what it can start; empty where it has started nothing."""
+    started = [(task, task.attempt_at) for task in at_work(state) if task.attempt_at is not None]
+    if not started:
+        return ""
+    named = [f"{task.task.id} (since {at.astimezone(zone):%Y-%m-%d %H:%M:%S})" for task, at in started]
+    more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+    startable = ready(state)
+    then = f"; to be started: {_named(startable)}" if startable else ""
+    return f"a session is at work on {', '.join(named[:MOST_NAMED])}{more}{then}"
 
 
 def how_long(task: TaskState, now: datetime) -> str:

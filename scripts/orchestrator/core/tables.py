@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from orchestrator.core import sessiontasks
 from orchestrator.core.excerpts import cell, mermaid_label, names
 from orchestrator.core.history import History, why
 from orchestrator.core.replanning import is_planning
@@ -69,6 +70,8 @@ def clock(moment: datetime | None) -> str:
 def run_word(state: RunState) -> str:
     """Where the run as a whole stands: one word, and how it ended where it has."""
     if state.finished:
+        if sessiontasks.holds_up(state):
+            return sessiontasks.under_way(state, UTC) or sessiontasks.waiting(state)
         return f"ended with exit status {state.finished.exit}: {one_line(state.finished.reason)}"
     if state.started is None:
         return "planned"
