@@ -41,6 +41,32 @@ def test_a_chain_does_not_pay() -> None:
     ]
 
 
+def workers(count: int) -> Plan:
+    return plan(*(task(f"T-{n}", cli="claude", run="") for n in range(count)))
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds", "said"),
+    [
+        (3, 90.0, "workers do not pay: 3"),
+        (5, 119.0, "workers do not pay: 5"),
+        (6, 90.0, "the tasks are small"),
+    ],
+)
+def test_workers_with_next_to_nothing_to_do_are_not_worth_their_start(
+    count: int, seconds: float, said: str
+) -> None:
+    found = outlook(workers(count), [seconds] * count, count).warnings
+    assert [warning.startswith(said) for warning in found] == [True]
+    assert ("cli: session" in found[0]) == (count < 6)
+
+
+def test_one_worker_with_real_work_or_commands_alone_are_no_small_tasks() -> None:
+    assert outlook(workers(3), [60.0, 90.0, 120.0], 3).warnings == []
+    commands = plan(*(task(f"T-{n}") for n in range(4)))
+    assert outlook(commands, [1.0] * 4, 4).warnings == []
+
+
 def test_one_at_a_time_is_said() -> None:
     seen = outlook(plan(*(task(f"T-{n}") for n in range(4))), [1.0] * 4, 1)
     assert seen.warnings == ["parallelism is 1: nothing runs side by side"]

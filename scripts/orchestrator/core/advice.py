@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import takewhile
 
@@ -14,6 +14,12 @@ from orchestrator.core.plan import Plan
 
 FEWEST_TASKS = 3
 """With fewer, the person who splits the work, starts it and reads the parts is slower than one worker."""
+
+SHORT = 120.0
+"""Seconds: a worker that is expected to be done sooner spends much of its time and tokens on its start."""
+
+FEW_WORKERS = 6
+"""With fewer than this many short tasks, one session does them before as many workers have been started and read."""
 
 CLOSE = 0.8
 """A critical path of this share of all work leaves at most a quarter to gain, whatever the parallelism."""
@@ -59,7 +65,7 @@ def outlook(plan: Plan, weights: Sequence[float], parallelism: int | None = None
         work,
         expected,
         _overlaps(plan),
-        list(_warnings(len(ids), length, work, expected, slots)),
+        [*_warnings(len(ids), length, work, expected, slots), *_short(plan, weights)],
     )
 
 
@@ -81,6 +87,21 @@ def _warnings(tasks: int, critical: float, work: float, expected: float, slots: 
             "the dependencies leave workers idle: the plan takes over half as long again as its work would"
         )
     return found
+
+
+def _short(plan: Plan, weights: Sequence[float]) -> Iterator[str]:
+    """Whether all workers have so little to do that starting them is most of it; a type not known is never short."""
+    workers = [taken for task, taken in zip(plan.tasks, weights, strict=True) if task.cli == "claude"]
+    if len(plan.tasks) < FEWEST_TASKS or not workers or max(workers) >= SHORT:
+        return
+    start = "each start of a worker costs seconds and ten thousand tokens or more"
+    if len(workers) < FEW_WORKERS:
+        yield (
+            f"workers do not pay: {len(workers)}, none of them with {SHORT / 60:.0f} minutes of work, and {start}; "
+            "with `cli: session` this session does them, or its own subagents do"
+        )
+    else:
+        yield f"the tasks are small: none has {SHORT / 60:.0f} minutes of work, and {start}; give each a group of them"
 
 
 def _makespan(edges: Sequence[Sequence[int]], weights: Sequence[float], slots: int) -> float:
