@@ -84,6 +84,15 @@ def test_shares_leave_the_planning_calls_out_and_cover_tasks_that_were_taken_out
     assert sum(share.seconds for share in shares.values()) == 45
 
 
+def test_commands_are_no_part_of_any_worker_types_share() -> None:
+    story = Story(Task(id="A"), Task(id="B", worker="writer"), Task(id="C", cli="shell", run="make"))
+    story.start("A").wait(30).end("A").start("B").wait(10).end("B").start("C").wait(60).end("C")
+
+    found = [(one.worker, one.tasks, one.seconds, one.part) for one in growth.shares(story.state)]
+
+    assert found == [("general", 1, 30, 0.75), ("writer", 1, 10, 0.25), (growth.COMMANDS, 1, 60, None)]
+
+
 def uneven(count: int, *others: str, seconds: float = 90) -> Story:
     story = Story(
         *[Task(id=f"T-{i}") for i in range(count)], *[Task(id=f"O-{one}", worker=one) for one in others]

@@ -24,6 +24,13 @@ FEWEST_TYPES, FEWEST_TASKS = 2, 5
 """With fewer, shares say nothing."""
 
 
+COMMANDS = "shell commands"
+"""Stands for the tasks that no worker of any type does; no worker type has a space in its name."""
+
+
+NO_WORKERS = frozenset((PLANNER, COMMANDS))
+
+
 class Condition(Struct, frozen=True):
     """One thing that makes a request complex, and whether it holds."""
 
@@ -44,14 +51,14 @@ class Scope(Struct, frozen=True):
 
 
 class Share(Struct, frozen=True):
-    """What one worker type did: its tasks, those completed, and the seconds of all its attempts."""
+    """What one worker type, or COMMANDS, did: its tasks, those completed, and the seconds of all its attempts."""
 
     worker: str
     tasks: int
     completed: int
     seconds: float
     part: float | None
-    """Of the seconds of all workers; None for the planning calls, which are none of them."""
+    """Of the seconds of all workers; None for the planning calls and the commands, which are none of them."""
 
 
 def is_dynamic(state: RunState) -> bool:
@@ -117,13 +124,13 @@ def adaptive(state: RunState) -> Counter[str]:
 
 
 def shares(state: RunState) -> list[Share]:
-    """The worker types by what they did, the one with most work first, the planning calls last."""
-    inside = Counter(task.task.worker for task in state.tasks)
-    done = Counter(task.task.worker for task in state.tasks if task.mark == "completed")
+    """The worker types by what they did, the one with most work first, the commands and planning calls last."""
+    inside = Counter(_kind(task) for task in state.tasks)
+    done = Counter(_kind(task) for task in state.tasks if task.mark == "completed")
     spent: dict[str, float] = {}
     for task in (*state.tasks, *state.retired.values()):
-        spent[task.task.worker] = spent.get(task.task.worker, 0.0) + task.work
-    whole = sum(seconds for name, seconds in spent.items() if name != PLANNER)
+        spent[_kind(task)] = spent.get(_kind(task), 0.0) + task.work
+    whole = sum(seconds for name, seconds in spent.items() if name not in NO_WORKERS)
     found = [
         Share(name, inside[name], done[name], seconds, _part(name, seconds, whole))
         for name, seconds in spent.items()
@@ -131,8 +138,12 @@ def shares(state: RunState) -> list[Share]:
     return sorted(found, key=lambda share: (share.part is None, -share.seconds, share.worker))
 
 
+def _kind(task: TaskState) -> str:
+    return COMMANDS if task.task.cli == "shell" else task.task.worker
+
+
 def _part(worker: str, seconds: float, whole: float) -> float | None:
-    if worker == PLANNER:
+    if worker in NO_WORKERS:
         return None
     return seconds / whole if whole else 0.0
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from orchestrator.core import growth
 from orchestrator.core.excerpts import cell, item, names
 from orchestrator.core.history import why
-from orchestrator.core.replanning import Round, is_planning
+from orchestrator.core.replanning import PLANNER, Round, is_planning
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.summary import advice
 from orchestrator.core.tables import Row, agent_name, clock, labelled
@@ -51,7 +51,7 @@ def _analysis(state: RunState) -> Row | None:
     known = state.replanning.analysis
     if known is None:
         return None
-    types = {task.task.worker for task in growth.workers(state)}
+    types = {task.task.worker for task in growth.workers(state) if task.task.cli != "shell"}
     found = growth.conditions(known, len(types))
     return {
         "holding": sum(one.holds for one in found),
@@ -137,7 +137,7 @@ def share_rows(state: RunState) -> list[Row]:
         paid = spent.get(share.worker)
         rows.append(
             {
-                "worker": cell(share.worker, 40) + (" (planning calls)" if share.part is None else ""),
+                "worker": cell(share.worker, 40) + (" (planning calls)" if share.worker == PLANNER else ""),
                 "tasks": share.tasks,
                 "completed": share.completed,
                 "work": duration(share.seconds),
