@@ -121,6 +121,13 @@ def test_validate_answers_in_words_and_in_json(project: Project) -> None:
     assert "tasks" in json.loads(project.do("validate", "--schema").out)["properties"]
 
 
+def test_validate_points_out_a_plan_that_has_its_first_tasks_made_for_money(project: Project) -> None:
+    (project.folder / "empty.yaml").write_text("request: x\nreplan: auto\ntasks: []\n")
+    done = project.do("validate", "empty.yaml")
+    assert (done.status, "valid, 0 tasks\nnote: there are no tasks" in done.out) == (0, True), done
+    assert len(json.loads(project.do("validate", "empty.yaml", "--json").out)["warnings"]) == 1
+
+
 def test_plan_shows_and_renders_and_runs_nothing(project: Project) -> None:
     project.plan(shell("A", note("start A")), claude("B", "answer", needs=["A"]))
     done = project.do("plan", "plan.yaml", "--ascii")

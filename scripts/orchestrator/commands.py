@@ -138,6 +138,7 @@ def init(context: click.Context, request: str | None, master: Path | None, new: 
 def validate(context: click.Context, plan: Path | None, schema: bool, as_json: bool) -> int:
     """Check PLAN (default: the workspace's plan.yaml) and report every problem at once."""
     from orchestrator import runs
+    from orchestrator.core import checks
     from orchestrator.edges import planfile
     from orchestrator.errors import PlanError
 
@@ -155,10 +156,13 @@ def validate(context: click.Context, plan: Path | None, schema: bool, as_json: b
             raise
         _print_json({"valid": False, "problems": error.problems})
         return error.exit_code
+    warnings = checks.warnings(found)
     if as_json:
-        _print_json({"valid": True, "problems": [], "tasks": len(found.tasks)})
+        _print_json({"valid": True, "problems": [], "warnings": warnings, "tasks": len(found.tasks)})
     else:
-        click.echo(f"{path}: valid, {len(found.tasks)} tasks")
+        click.echo(
+            "\n".join([f"{path}: valid, {len(found.tasks)} tasks", *(f"note: {one}" for one in warnings)])
+        )
     return 0
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.checks import WHOLE_PLAN, Problem, problems
+from orchestrator.core.checks import WHOLE_PLAN, Problem, problems, warnings
 from orchestrator.core.plan import LONGEST_VARIABLE, Limits, Plan, Task
 
 
@@ -25,6 +25,13 @@ def shell(name: str = "T-01", **fields: Any) -> Task:
 def only(found: list[Problem]) -> tuple[str, str]:
     (problem,) = found
     return problem.field, problem.message
+
+
+def test_a_plan_without_tasks_holds_where_it_may_grow_and_is_pointed_out() -> None:
+    empty = Plan(request="Do it", tasks=(), replan="ask")
+    assert problems(empty) == []
+    assert ["there are no tasks: with `replan: ask`" in one for one in warnings(empty)] == [True]
+    assert warnings(Plan(request="Do it", tasks=(task(),), replan="ask")) == []
 
 
 def test_a_good_plan_has_no_problems() -> None:

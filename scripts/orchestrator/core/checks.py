@@ -55,6 +55,16 @@ def problems(plan: Plan, known: Collection[str] = BUNDLED) -> list[Problem]:
     return found + _workers(plan.tasks, known) + _ids(plan.tasks) + _dependencies(plan.tasks)
 
 
+def warnings(plan: Plan) -> list[str]:
+    """What may hold, and may be a mistake."""
+    if plan.tasks:
+        return []
+    return [
+        f"there are no tasks: with `replan: {plan.replan}` the run begins with a paid planning call that makes the "
+        "first ones; if you know some, write them"
+    ]
+
+
 def _of_plan(plan: Plan) -> Iterator[tuple[str, str]]:
     if not plan.request.strip():
         yield "request", "says nothing; write what the plan is for"
