@@ -11,7 +11,13 @@ if TYPE_CHECKING:
     from orchestrator.edges.workspace import Workspace
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
-ENDS = """\b
+OF_BEGINNING = """\b
+Exit codes:
+  0    done
+  2    bad usage: nothing was changed
+  5    the environment
+"""
+OF_FINISH = """\b
 Exit codes:
   0    done; the result was accepted
   1    the verdict is not success; what failed and what is next is said
@@ -34,7 +40,7 @@ def _print_json(value: Any) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
-@click.command("next", epilog=ENDS)
+@click.command("next", epilog=OF_BEGINNING)
 @json_option
 @click.option("--ascii", "ascii_only", is_flag=True, help="No icons.")
 @click.pass_context
@@ -63,7 +69,7 @@ def next_command(context: click.Context, as_json: bool, ascii_only: bool) -> int
     return 0
 
 
-@click.command(epilog=ENDS)
+@click.command(epilog=OF_BEGINNING)
 @click.argument("task")
 @json_option
 @click.pass_context
@@ -84,7 +90,7 @@ def start(context: click.Context, task: str, as_json: bool) -> int:
     return 0
 
 
-@click.command(epilog=ENDS)
+@click.command(epilog=OF_FINISH)
 @click.argument("task")
 @click.option("--result", type=click.Path(path_type=Path), help="The result: a text, at most 10 MB.")
 @click.option("--report", type=click.Path(path_type=Path), help="The report, if not in the result.")
