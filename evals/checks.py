@@ -19,7 +19,8 @@ Check = Callable[[str], None]
 CHECKS: Mapping[str, Check] = {
     check.__name__.replace("_", "-"): check
     for check in (
-        *(loading.listed, loading.loaded_by_name, loading.loaded_by_the_model, loading.known_to_plugin_eval),
+        *(loading.installed, loading.listed, loading.loaded_by_name, loading.loaded_by_the_model),
+        loading.known_to_plugin_eval,
         *(stories.sample_is_valid, stories.commands_work, stories.growing_plans_work),
         *(lasting.detached_outlives_the_session, lasting.detached_outlives_a_kill, lasting.waiting_wakes),
         *(lasting.short_waits_fit, lasting.foreground_is_cut_off),

@@ -10,8 +10,8 @@ import stage
 from api_answers import Answer, text, tool
 from api_requests import Request
 from cases import all_cases
-from promises import description, expect, page
-from stage import NAME, ROOT, Stage, opened
+from promises import description, expect, expect_statuses, page
+from stage import NAME, ROOT, Leader, Stage, opened
 
 PLUGIN_EVAL = (
     "--trust-plugin",
@@ -51,6 +51,16 @@ def loaded_by_the_model(version: str) -> None:
         _expect_page(there, "\n".join(there.api.requests[-1].said))
 
 
+def installed(version: str) -> None:
+    """After `install` a session finds plain `orchestrate` on its PATH, and all of the skill is in order."""
+    steps = ("command -v orchestrate", "orchestrate install --check", "orchestrate --version")
+    with opened(Leader(*steps, text("done")), version) as there:
+        there.lead()
+        expect_statuses(there, [0, 0, 0])
+        command = there.calls()[0].output.strip()
+        expect(command == f"{there.environment['HOME']}/.local/bin/orchestrate", f"it found {command}")
+
+
 def _expect_page(there: Stage, said: str) -> None:
     expect("${" not in said, "a variable was not put in")
     expect(
@@ -77,9 +87,8 @@ def known_to_plugin_eval(version: str) -> None:
 
     with opened(answer, version) as there:
         plugin = there.folder / "plugin"
-        stage.install(plugin)
+        stage.copy(plugin)
         shutil.copytree(ROOT / "evals", plugin / "evals", ignore=shutil.ignore_patterns("__pycache__"))
-        (plugin / ".claude-plugin").mkdir(exist_ok=True)
         (plugin / ".claude-plugin" / "plugin.json").write_text(json.dumps({"name": NAME}))
         done = subprocess.run(
             [there.claude, "plugin", "eval", plugin, *PLUGIN_EVAL], cwd=there.folder, env=there.environment,

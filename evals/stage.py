@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import shutil
@@ -9,15 +10,20 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from api_answers import Answer, text, tool
 from api_requests import Request, Script
 from claude_program import NEWEST
+from installation import cache_with_packages
 from messages_api import MessagesApi
 from project import Done
 from realclaude import RealProject, lines
+
+from orchestrator import skillfiles
+from orchestrator.environment import CACHE_VARIABLE
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "distributed-task-orchestrator"
@@ -50,7 +56,7 @@ class Call(NamedTuple):
 class Leader:
     """The scripted model of a session, step by step; workers are told `worker`.
 
-    The session that asks first leads. A command that begins with `orchestrate` is typed as SKILL.md says.
+    The session that asks first leads.
     """
 
     def __init__(self, *steps: Step, worker: Answer | Callable[[Request], Answer] = DONE) -> None:
@@ -67,17 +73,25 @@ class Leader:
 
 
 class Stage(RealProject):
-    """A project folder with the skill in the user's skills folder, and `python3` the Python that runs this."""
+    """A project folder of a user who has typed `install`; `python3` is the Python that runs this."""
 
     def __init__(self, folder: Path, api: MessagesApi, version: str = NEWEST, **more: str) -> None:
-        programs = folder / "bin"
-        super().__init__(folder, api, version, "key", PATH=_path(programs), **more)
+        programs, commands = folder / "bin", folder / "home" / ".local" / "bin"
+        found = {
+            "PATH": _path(programs, commands),
+            "ORCHESTRATE_NO_SETUP": "0",
+            CACHE_VARIABLE: _cache(),
+        }
+        super().__init__(folder, api, version, "key", **found, **more)
         programs.mkdir()
         python = programs / "python3"
         python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
         python.chmod(0o755)
         self.skill = folder / "config" / "skills" / NAME
-        install(self.skill)
+        done = self.do("install")
+        assert (done.status, self.skill.is_dir(), (commands / "orchestrate").exists()) == (0, True, True), (
+            done
+        )
 
     def lead(self, *options: str, prompt: str = f"/{NAME} do it") -> Done:
         """A session from its beginning to its end."""
@@ -107,24 +121,24 @@ def opened(script: Script, version: str = NEWEST, **more: str) -> Iterator[Stage
             stage.clear()
 
 
-def install(folder: Path) -> None:
-    """Copy what a skill needs: its documents, scripts and templates."""
-    folder.mkdir(parents=True)
-    for document in [*ROOT.glob("*.md"), ROOT / "LICENSE"]:
-        shutil.copy(document, folder)
-    for part in ("scripts", "templates"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+def copy(folder: Path) -> None:
+    """Put the files of the skill there, and nothing anywhere else."""
+    skillfiles.copy(skillfiles.source().files, folder)
 
 
-def typed(request: Request, command: str) -> str:
-    """A command as it is typed by who has read SKILL.md."""
-    found = ENTRY.search("\n".join(request.said))
-    return re.sub(r"^orchestrate\b", found[1], command, flags=re.M) if found else command
+def by_path(command: str) -> Step:
+    """A command of ours by the path that SKILL.md gives, as it is typed where no command of that name is found."""
+
+    def typed(request: Request) -> Answer:
+        found = ENTRY.search("\n".join(request.said))
+        return bash(request, re.sub(r"^orchestrate\b", found[1] if found else "not-told", command))
+
+    return typed
 
 
 def bash(request: Request, command: str, **more: Any) -> Answer:
     """The model calls the Bash tool."""
-    return tool("Bash", command=typed(request, command), description="as SKILL.md says", **more)
+    return tool("Bash", command=command, description="as SKILL.md says", **more)
 
 
 def calls(messages: Sequence[Mapping[str, Any]]) -> list[Call]:
@@ -155,5 +169,13 @@ def last_words(done: Done) -> str:
     return str(lines(done.out)[-1].get("result", ""))
 
 
-def _path(programs: Path) -> str:
-    return f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+def _path(*programs: Path) -> str:
+    return os.pathsep.join([*map(str, programs), os.environ.get("PATH", os.defpath)])
+
+
+@cache
+def _cache() -> str:
+    """A cache folder with the packages, for all stages of this process."""
+    folder = tempfile.mkdtemp(prefix="orchestrate-eval-cache-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return str(cache_with_packages(Path(folder)))

@@ -147,8 +147,8 @@ def sample_is_valid(version: str) -> None:
     """The plan that SKILL.md shows passes `validate` and `plan` at the first try."""
     steps: list[stage.Step] = [
         written(sample_plan()),
-        "orchestrate validate",
-        "orchestrate plan",
+        stage.by_path("orchestrate validate"),
+        stage.by_path("orchestrate plan"),
     ]
     with opened(Leader(*steps, text("done")), version) as there:
         there.lead()

@@ -15,7 +15,7 @@ import sessions
 from cases import Case, Trigger, all_cases, all_triggers
 from claude_program import NEWEST
 from expectations import disappointed, skill_loaded
-from stage import NAME, install, opened
+from stage import NAME, copy, opened
 
 CEILING_REACHED = 4
 UNPAID = 5.0
@@ -113,5 +113,5 @@ def _ask_live(trigger: Trigger, claude: Path, environment: Mapping[str, str], le
 @contextmanager
 def _project() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="orchestrate-eval-", ignore_cleanup_errors=True) as folder:
-        install(Path(folder) / ".claude" / "skills" / NAME)
+        copy(Path(folder) / ".claude" / "skills" / NAME)
         yield Path(folder)
