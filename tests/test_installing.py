@@ -146,6 +146,17 @@ def test_an_installed_copy_installs_itself_and_others(user: User) -> None:
     assert version_of(user.here / ".claude" / "skills" / skillfiles.NAME) == __version__
 
 
+def test_a_copy_that_is_not_whole_says_that_it_cannot_renew_itself(user: User) -> None:
+    user.orchestrate("install")
+    personalise(user.skill)
+
+    done = user.installed("install")
+
+    wanted = f"not as they were installed: {CHANGED}; `install` from a clone or a package renews them"
+    assert (done.status, done.err) == (0, f"orchestrate: {wanted}\n")
+    assert "`install` from a clone or a package renews them" in user.installed("install", "--check").out
+
+
 def test_an_older_copy_is_replaced_and_nothing_of_it_is_left(user: User, older: Path) -> None:
     (older / "templates" / "forgotten.j2").touch()
     user.orchestrate("install", root=older)

@@ -16,6 +16,7 @@ from orchestrator.errors import EnvironmentProblem, UsageError
 from orchestrator.skillfiles import Differences, Manifest, Source
 
 NOTHING = Differences([], [], [])
+AGAIN = "`install` from a clone or a package"
 MOST_NAMED = 5
 """Files that one line lists."""
 
@@ -79,6 +80,7 @@ def install(source: Source, where: Places, *, link: bool, packages: bool = True)
     with _explained(f"cannot install at {where.skill}; what was there is as it was"):
         if where.skill.exists() and where.skill.resolve() == source.root.resolve():
             how = "this very folder"
+            notes += _not_renewed(where.skill)
         elif link:
             how = _link(source, where.skill)
         else:
@@ -129,6 +131,14 @@ def _copy(source: Source, where: Places, notes: list[str]) -> str:
         skillfiles.write_manifest(new, files, old.made if old else made)
         folderswap.swap(new, skill, aside)
     return f"{len(files)} files" + (f", in place of {old.version}" if old else "")
+
+
+def _not_renewed(skill: Path) -> Iterator[str]:
+    """What a copy cannot put right of itself: it holds nothing to copy from."""
+    old = _manifest(skill)
+    found = skillfiles.differences(skill, old) if old else NOTHING
+    if wrong := [*found.missing, *found.changed]:
+        yield f"not as they were installed: {named(wrong)}; {AGAIN} renews them"
 
 
 def _manifest(skill: Path) -> Manifest | None:
@@ -222,7 +232,9 @@ def _remove(skill: Path) -> tuple[list[str], list[str]]:
             _remove_ours(skill, old, theirs)
         else:
             folderswap.take_away(skill, aside)
-    kept = f", but not what is yours: {named(theirs)}" if theirs else ""
+    kept = (
+        f", but not what is yours: {named(theirs)}; move that away before you install again" if theirs else ""
+    )
     return [f"removed {skill}{kept}"], old.made if old else []
 
 
