@@ -256,7 +256,12 @@ def _remove_command(where: Places) -> list[str]:
     if there == where.skill / skillfiles.ENTRY:
         where.command.unlink()
         return [f"removed {where.command}"]
-    what = f"leads to {there}" if there else "is not as `orchestrate install` writes it"
+    changed = (
+        "is that of a package"
+        if pathcommand.is_of_a_package(where.command)
+        else "is not as `install` writes it"
+    )
+    what = f"leads to {there}" if there else changed
     return [f"kept {where.command}, which {what}"]
 
 
