@@ -54,6 +54,15 @@ def test_the_skill_is_installed_whole_with_packages_and_a_command_that_works(use
     assert "hello" in (user.here / ".orchestrator" / "final_output.md").read_text()
 
 
+def test_the_lines_to_type_are_those_that_the_permission_rule_allows(user: User) -> None:
+    user.orchestrate("install")
+
+    by_name, by_path = user.installed("status"), user.orchestrate("status")
+
+    assert by_name.out.endswith("begin with: orchestrate run\n")
+    assert by_path.out.endswith(f"begin with: python3 {ROOT / ENTRY} run\n")
+
+
 def test_check_finds_nothing_wrong_with_what_was_installed(user: User) -> None:
     user.orchestrate("install")
 

@@ -77,6 +77,15 @@ def first(search: str) -> Path | None:
     return Path(found) if found else None
 
 
+def spelling(script: Path, search: str) -> str:
+    """How a user types the program in `script`: by name where the shell finds the command that leads to it."""
+    found = first(search)
+    there = leads_to(found) if found else None
+    if there and there.exists() and there.samefile(script):
+        return NAME
+    return f"python3 {shlex.quote(str(script))}"
+
+
 def write(path: Path, script: Path) -> None:
     """Put the command there.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
+from orchestrator import pathcommand
 from orchestrator.core import events, growth, sessiontasks
 from orchestrator.core.consequences import next_step
 from orchestrator.core.events import (
@@ -53,7 +55,8 @@ LONGEST_END = 20
 def ours(words: str) -> str:
     """A command line of ours as this user can type it: how we were called, the workspace included."""
     called = Path(sys.argv[0])
-    start = f"python3 {shlex.quote(str(called))}" if called.name == "orchestrate.py" else "orchestrate"
+    by_path = called.name == "orchestrate.py"
+    start = pathcommand.spelling(called, os.environ.get("PATH", "")) if by_path else pathcommand.NAME
     named = [
         word for word, before in zip(sys.argv[2:], sys.argv[1:], strict=False) if before == "--workspace"
     ]
@@ -180,7 +183,7 @@ def ending(state: RunState, workspace: Workspace) -> list[str]:
     most = 5 if growth.is_dynamic(state) else 8
     for task in troubled[:most]:
         lines.append(f"{task.task.id} {task.mark}: {one_line(task.reason, 160) or task.outcome}")
-        lines.append(f"    {_shown(workspace.result(task.agent))}")
+        lines.append(f"    {one_line(workspace.result_name(task.agent), 300)}")
     if len(troubled) > most:
         lines.append(f"… and {len(troubled) - most} more")
     if troubled:
@@ -193,7 +196,7 @@ def ending(state: RunState, workspace: Workspace) -> list[str]:
         lines.append(f"stopped: {one_line(_why_stopped(state))}; when that is settled: {ours('run')}")
     lines += _about_plan(state)
     lines.append(summary(state))
-    lines.append(f"results: {_shown(workspace.final_output)}")
+    lines.append(f"results: {one_line(str(workspace.final_output), 300)}")
     return lines[:LONGEST_END]
 
 
@@ -219,10 +222,6 @@ def _why_stopped(state: RunState) -> str:
     assert state.finished
     told = next((task.reason for task in state.tasks if task.outcome == state.finished.reason), "")
     return f"{state.finished.reason}: {told}" if told else state.finished.reason
-
-
-def _shown(path: Any) -> str:
-    return one_line(str(path), 300)
 
 
 def summary(state: RunState) -> str:
