@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from warmth import Command, can_begin
+
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = (sys.executable, str(ROOT / "scripts" / "orchestrate.py"))
 STANDIN = Path(__file__).resolve().parent / "standin.py"
@@ -64,10 +66,14 @@ class Project:
 
     def start(self, *words: str, inside: tuple[str, ...] = ()) -> subprocess.Popen[str]:
         """Begin a command; `inside` is a program that starts it."""
-        process = subprocess.Popen(
-            [*inside, *PROGRAM, *words], cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", start_new_session=True,
-        )  # fmt: skip
+        process: subprocess.Popen[str]
+        if not inside and can_begin(words, self.environment):
+            process = Command(words, self.folder, self.environment)
+        else:
+            process = subprocess.Popen(
+                [*inside, *PROGRAM, *words], cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", start_new_session=True,
+            )  # fmt: skip
         self._started.append(process)
         return process
 
