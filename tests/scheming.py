@@ -16,8 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fakeclaude import HELP
-
 ANALYSIS = {"kind": "open-ended", "known": ["one"], "unknown": ["the rest"], "strategy": "Look.", "tasks": 3}
 QUALITY = {"score": 4, "reasons": ["it was read"]}
 MEGABYTES = 5 << 20
@@ -204,6 +202,8 @@ USAGE = {"input_tokens": 100, "output_tokens": 10}
 def main() -> None:
     """Answers a call of the planning by the scheme, and any other task as a worker."""
     if sys.argv[1:] in (["--version"], ["--help"]):
+        from fakeclaude import HELP
+
         print(HELP if sys.argv[1] == "--help" else "2.1.329 (stand-in for Claude Code)")
         return
     prompt = sys.stdin.read()

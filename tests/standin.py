@@ -11,11 +11,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
-
-from fakeclaude import HELP
 
 PAUSE = float(os.environ.get("STANDIN_PAUSE", "0.05"))
 """Seconds between two lines of a slow worker."""
@@ -24,6 +21,8 @@ PAUSE = float(os.environ.get("STANDIN_PAUSE", "0.05"))
 def main() -> None:
     """Reads the prompt, then does what the model's name says."""
     if sys.argv[1:] in (["--version"], ["--help"]):
+        from fakeclaude import HELP
+
         print(HELP if sys.argv[1] == "--help" else "2.1.329 (stand-in for Claude Code)")
         return
     options = dict(word[2:].partition("=")[::2] for word in sys.argv[1:] if word.startswith("--"))
@@ -139,6 +138,8 @@ def children(worker: Worker) -> None:
 
     Only the first has our stdout: the real program gives its own to none of the commands that it runs.
     """
+    import subprocess
+
     for session, output in ((False, None), (True, subprocess.DEVNULL)):
         subprocess.Popen(
             ["sleep", "600"], start_new_session=session, stdout=output, stderr=subprocess.DEVNULL
