@@ -46,6 +46,15 @@ def test_ids_are_given_by_the_program() -> None:
     assert found.refused == ("add 'X': ids are given by the program; `ref` is how this revision may call it",)
 
 
+def test_no_id_is_given_twice_however_many_digits_it_has() -> None:
+    story = run(work("A"), work("T-999999999"), work("t-1000000001"), work("T-20261121093000"))
+    for title in ("X", "Y", "Z"):
+        revise(story, add=[{"title": title}])
+    revise(story, cancel=[{"task": "T-1000000003", "reason": "away"}])
+    revise(story, add=[{"title": "W"}])
+    assert list(tasks(story))[4:] == ["T-1000000000", "T-1000000002", "T-1000000004"]
+
+
 def test_a_draft_with_a_field_of_the_wrong_type_is_refused() -> None:
     found = revise(run(work("A")), add=[{"title": "X", "estimate": "soon"}, {"title": "Y", "steps": 7}])
     assert [line[:7] for line in found.refused] == ["add 'X'", "add 'Y'"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -207,11 +208,11 @@ class Drafts:
 
     def final_ids(self, tasks: Iterable[str]) -> dict[str, str]:
         """The ids that new tasks get, in the order in which they were drafted: on from the highest number there was."""
-        used = (*self._state.by_id, *self._state.retired)
-        numbers = [int(found[1]) for name in used if (found := re.fullmatch(r"[Tt]-(\d{1,9})", name))]
-        highest = max(numbers, default=0)
-        new = sorted(name for name in tasks if name.startswith("new:"))
-        return {name: f"T-{highest + 1 + i:02d}" for i, name in enumerate(new)}
+        used = {name.lower() for name in (*self._state.by_id, *self._state.retired)}
+        numbers = [int(found[1]) for name in used if (found := re.fullmatch(r"t-(\d{1,9})", name))]
+        # Longer numbers are dates and the like: they are not counted on from, only kept clear of.
+        free = (f"T-{n:02d}" for n in count(max(numbers, default=0) + 1) if f"t-{n:02d}" not in used)
+        return dict(zip(sorted(name for name in tasks if name.startswith("new:")), free, strict=False))
 
 
 def sameness(task: Task) -> object:
