@@ -184,8 +184,8 @@ def test_a_budget_of_less_than_ten_cents_is_told_as_it_is(project: Project) -> N
     project.plan(claude("A", "answer"), claude("B", "answer", needs=["A"]))
     done = project.run("--budget", "0.005")
     assert done.status == 4
-    assert "the budget of $0.0050 is spent" in done.out + done.err
-    assert "$0.01 (the CLI's own estimate; $0.0050 over the budget of $0.0050" in done.out + done.err
+    assert "the budget of $0.005 is spent" in done.out + done.err
+    assert "$0.01 (the CLI's own estimate; $0.005 over the budget of $0.005" in done.out + done.err
 
 
 def test_parallelism_bounds_what_runs_at_once(project: Project) -> None:

@@ -104,9 +104,10 @@ class Command(subprocess.Popen[str]):
 
 
 def can_begin(words: tuple[str, ...], environment: Mapping[str, str]) -> bool:
-    """Whether a fork can be this command."""
+    """Whether a fork can be this command: not of a Python that PYTHONPATH makes another."""
     size = sum(map(len, words)) + sum(len(name) + len(value) for name, value in environment.items())
-    return sys.platform == "linux" and size < LARGEST // 6
+    same = environment.get("PYTHONPATH") == os.environ.get("PYTHONPATH")
+    return sys.platform == "linux" and same and size < LARGEST // 6
 
 
 def _read_at_start(environment: Mapping[str, str]) -> frozenset[tuple[str, str]]:

@@ -150,7 +150,15 @@ def test_durations_are_written_for_people(seconds: float, expected: str) -> None
 
 @pytest.mark.parametrize(
     ("amount", "shown"),
-    [(0.0, "$0.00"), (0.005, "$0.0050"), (0.0999, "$0.0999"), (0.1, "$0.10"), (12.345, "$12.35")],
+    [
+        (0.0, "$0.00"),
+        (0.005, "$0.005"),
+        (0.04, "$0.04"),
+        (0.00004, "$0.00"),
+        (0.0999, "$0.0999"),
+        (0.1, "$0.10"),
+        (12.345, "$12.35"),
+    ],
 )
 def test_little_money_is_told_in_hundredths_of_a_cent(amount: float, shown: str) -> None:
     assert dollars(amount) == shown

@@ -75,8 +75,9 @@ def neutralised(text: str) -> str:
 
 
 def dollars(amount: float) -> str:
-    """An amount for people: `$0.0050`, `$12.35`."""
-    return f"${amount:.4f}" if 0 < amount < 0.1 else f"${amount:.2f}"
+    """An amount for people: `$12.35`, `$0.04`; of a small one all that counts: `$0.0375`."""
+    cents, more = f"{amount:.4f}"[:-2], f"{amount:.4f}"[-2:].rstrip("0")
+    return f"${cents}{more}" if 0 < amount < 0.1 else f"${amount:.2f}"
 
 
 def duration(seconds: float) -> str:
