@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import importlib
 import json
 import os
 import runpy
@@ -179,20 +180,28 @@ def _become(request: dict[str, Any], out: int, err: int) -> dict[str, Any]:
     return request
 
 
-def _import_all() -> None:
+def _warm_up() -> None:
+    """Imports and compiles all that commands do themselves where they need it."""
     import pkgutil
+    import zoneinfo  # noqa: F401
 
     import orchestrator
 
     for module in pkgutil.walk_packages(orchestrator.__path__, "orchestrator."):
         if not module.name.startswith("orchestrator.demo."):
-            __import__(module.name)
+            importlib.import_module(module.name)
+    templates = importlib.import_module("orchestrator.edges.templates")
+    folder = templates.templates_folder()
+    for path in folder.rglob("*.j2"):
+        # Without its variables it cannot be rendered, but it has been compiled then.
+        with contextlib.suppress(Exception):
+            templates.Templates(None).render(path.relative_to(folder).as_posix())
 
 
 def main() -> NoReturn:
     """Serves until whoever asked for it has gone; each fork then is the program."""
     sys.path[0] = str(SCRIPT.parent)
-    _import_all()
+    _warm_up()
     gc.collect()
     gc.freeze()
     asked = serve(socket.socket(fileno=int(sys.argv[1])))
