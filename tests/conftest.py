@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from project import Project
+
+MEMORY = Path("/dev/shm")
+ENOUGH = 2 << 30
+"""Free bytes: several times what the folders of all tests take."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Every event and every installed file is synced, and on a busy disk tests would do little but wait for that.
+    if config.option.basetemp is None and in_memory():
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+def in_memory() -> bool:
+    """Whether there is room for temporary folders in memory, and programs in them can be run."""
+    try:
+        found = os.statvfs(MEMORY)
+    except OSError:
+        return False
+    roomy = found.f_bavail * found.f_frsize >= ENOUGH
+    return roomy and os.access(MEMORY, os.W_OK) and not found.f_flag & os.ST_NOEXEC
 
 
 @pytest.fixture
