@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from project import Done
+from warmth import Command, can_begin
 
 from orchestrator import bootstrap, pathcommand, skillfiles
 from orchestrator.environment import STATE_FILE, Environment, fingerprint
@@ -45,18 +46,23 @@ class User:
 
     def type(self, *words: str | Path) -> Done:
         """A command from the folder elsewhere, to its end."""
-        process = self.start(*words)
-        out, err = process.communicate(timeout=180)
-        assert "Traceback" not in err, err
-        return Done(process.returncode, out, err)
+        return _ended(self.start(*words))
 
     def orchestrate(self, *words: str, root: Path = ROOT) -> Done:
         """A command of the program in `root`, run by the Python of the tests."""
+        if root == ROOT and can_begin(words, self.variables):
+            return _ended(Command(words, self.here, self.variables))
         return self.type(sys.executable, root / ENTRY, *words)
 
     def installed(self, *words: str) -> Done:
         """A command by its name, as a user types it after `install`."""
         return self.type(self.command, *words)
+
+
+def _ended(process: subprocess.Popen[str]) -> Done:
+    out, err = process.communicate(timeout=180)
+    assert "Traceback" not in err, err
+    return Done(process.returncode, out, err)
 
 
 def cache_with_packages(folder: Path) -> Path:
