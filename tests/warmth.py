@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, NoReturn
 
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "orchestrate.py"
-AT_START = ("PYTHON", "LC_", "LANG")
+FOR_PYTHON = "PYTHON"
+AT_START = (FOR_PYTHON, "LC_", "LANG")
 """How variables begin that an interpreter reads once."""
 
 LARGEST = 100_000
@@ -105,10 +106,10 @@ class Command(subprocess.Popen[str]):
 
 
 def can_begin(words: tuple[str, ...], environment: Mapping[str, str]) -> bool:
-    """Whether a fork can be this command: not of a Python that PYTHONPATH makes another."""
+    """Whether a fork can be this command: one that is to have another Python than the tests starts it itself."""
+    foreign = {item for item in _read_at_start(environment) if item[0].startswith(FOR_PYTHON)}
     size = sum(map(len, words)) + sum(len(name) + len(value) for name, value in environment.items())
-    same = environment.get("PYTHONPATH") == os.environ.get("PYTHONPATH")
-    return sys.platform == "linux" and same and size < LARGEST // 6
+    return sys.platform == "linux" and foreign <= set(os.environ.items()) and size < LARGEST // 6
 
 
 def _read_at_start(environment: Mapping[str, str]) -> frozenset[tuple[str, str]]:
