@@ -211,7 +211,7 @@ def main() -> None:
     note(f"start {name} {attempt} {len(prompt.encode())}")
     time.sleep(float(os.environ.get("SCHEME_PAUSE", "0")))
     if found := re.fullmatch(r"(Plan|Synthesis)-(\d+)", name):
-        answer = planned(found[1], int(found[2]), prompt)
+        answer = planned(found[1], int(found[2]), int(attempt), prompt)
     else:
         answer = worked(name, prompt)
     say(type="system", subtype="init", model="scheming")
@@ -222,9 +222,10 @@ def main() -> None:
     note(f"end {name} {attempt}")
 
 
-def planned(kind: str, number: int, prompt: str) -> object:
-    """What the planner answers."""
-    scheme = os.environ["SCHEME"]
+def planned(kind: str, number: int, attempt: int, prompt: str) -> object:
+    """What the planner answers: by the only scheme, or by another one at each of a call's three attempts."""
+    schemes = os.environ["SCHEME"].split("+")
+    scheme = schemes[(3 * (number - 1) + attempt - 1) % len(schemes)]
     if kind == "Synthesis":
         return SCHEMES[scheme]("synthesis", number) if scheme in OWN_SYNTHESIS else whole()
     first = "Understand the request above" in prompt
