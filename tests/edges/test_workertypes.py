@@ -185,3 +185,13 @@ def test_beside_a_plan_are_the_types_of_its_workspace_and_of_the_user(
     assert set(beside(tmp_path / "plan.yaml")) == {*BUNDLED, "of-home"}
     monkeypatch.chdir(house.project)
     assert {"of-home", "of-project", "of-workspace"} <= set(beside(tmp_path / "plan.yaml"))
+
+
+def test_two_files_of_one_folder_for_one_name_are_refused_by_both_their_names(house: House) -> None:
+    text = "---\nname: reviewer\n---\nReview.\n"
+    first, second = house.add("project", "reviewer", text), house.add("project", "team/reviewer-2", text)
+    with pytest.raises(UsageError) as raised:
+        house.types().find(["reviewer"])
+    assert str(raised.value) == f"{second}: has the same name as {first}: 'reviewer'; rename one of the two"
+    house.add("workspace", "reviewer")
+    assert only(house.types(), "reviewer") == "From workspace."

@@ -95,7 +95,12 @@ class WorkerTypes(Collection[str]):
         places = self._places.get(name, [])
         trusted = [place for place in places if place[1].trusted]
         if trusted:
-            return trusted[-1]
+            path, folder = trusted[-1]
+            if other := next((path for path, place in trusted[:-1] if place is folder), None):
+                raise workerfile.Wrong(
+                    f"{path}: has the same name as {other}: {shown(name)}; rename one of the two"
+                )
+            return path, folder
         if not places:
             raise workerfile.Wrong(
                 f"there is no worker type {shown(name)}{Hints(tuple(self)).question(name)}"
