@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -154,6 +156,37 @@ def test_a_dry_run_prints_the_command_lines_and_runs_nothing(project: Project) -
     assert "A: /bin/sh -c " in done.out
     assert "--output-format=stream-json" in done.out
     assert (project.noted(), project.events()) == ([], [])
+
+
+def test_a_dry_run_shows_what_a_worker_is_started_with(project: Project) -> None:
+    seen = project.folder / "seen"
+    program = project.folder / "claude"
+    standin = project.environment["ORCHESTRATE_CLAUDE"]
+    noting = f'case "$1" in -p) printf "%s\\n" "$0" "$@" > {seen};; esac'
+    program.write_text(f'#!/bin/sh\n{noting}\nexec {sys.executable} {standin} "$@"\n')
+    program.chmod(0o755)
+    project.environment["ORCHESTRATE_CLAUDE"] = str(program)
+    elsewhere = ("--workspace", str(project.folder.parent / "work space" / "not there yet"))
+    project.plan(
+        claude("A", "answer", max_turns=7, budget_usd=3.5, allow=["Bash(git *)"]), limits={"budget_usd": 2.5}
+    )
+    dry = project.do(*elsewhere, "run", "plan.yaml", "--dry-run")
+    assert (dry.status, dry.err) == (0, "")
+    assert project.do(*elsewhere, "run", "plan.yaml").status == 0
+    (task, *shown) = shlex.split(dry.out)
+    ours = [
+        word if not word.startswith("--session-id=") else "--session-id=SESSION-ID"
+        for word in seen.read_text().splitlines()
+    ]
+    assert (task, shown[:-2]) == ("A:", ours)
+
+
+def test_a_project_folder_that_is_not_there_yet_is_no_fault_of_the_program(project: Project) -> None:
+    project.plan(claude("A", "answer"))
+    place = project.folder.parent / "new" / ".orchestrator"
+    dry = project.do("--workspace", str(place), "run", "plan.yaml", "--dry-run")
+    assert (dry.status, dry.err) == (0, "")
+    assert not place.parent.exists()
 
 
 def test_plan_and_a_dry_run_say_that_there_is_no_program_for_workers(project: Project) -> None:

@@ -18,7 +18,7 @@ from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.workers import WorkerType
 from orchestrator.edges import results
 from orchestrator.edges.views import Begins, Need, Views
-from orchestrator.edges.workspace import NAME, Workspace, write_whole_bytes
+from orchestrator.edges.workspace import Workspace, write_whole_bytes
 
 SHORT_RESULT = 4096
 """Bytes of a result that are handed to a dependent as they are; a longer one as path and summary."""
@@ -150,9 +150,7 @@ class Assignments:
 
     @cached_property
     def _elsewhere(self) -> str:
-        """The real path of a workspace that is not in the project folder, where it goes by its name."""
-        root = os.path.realpath(self._workspace.root)
-        return "" if root == os.path.realpath(os.path.join(self._state.project, NAME)) else root
+        return self._workspace.elsewhere(self._state.project)
 
     def _with_additions(self, task: Task, ceiling: float | None) -> Task:
         allowed = self._state.allowed.get(task.id, ())

@@ -126,8 +126,10 @@ def ask(
 
 def _start(words: tuple[str, ...], project: Path, environment: Mapping[str, str]) -> subprocess.Popen[str]:
     inherited = {name: value for name, value in environment.items() if name not in claude.SESSION_VARIABLES}
+    # The project folder may be yet to be made.
+    there = next(folder for folder in (project, *project.absolute().parents) if folder.is_dir())
     return subprocess.Popen(
-        words, cwd=project, env=inherited, encoding="utf-8", errors="replace", start_new_session=True,
+        words, cwd=there, env=inherited, encoding="utf-8", errors="replace", start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 

@@ -264,6 +264,7 @@ def dry_run(workspace: Workspace, asked: Asked, here: Path) -> int:
     left = [task for task in plan.tasks if _would_run(state, task, workers)]
     if not left:
         click.echo("nothing would run: all tasks have ended", err=True)
+    budget = asked.options.budget or plan.limits.budget_usd
     program = _program(asked.options, project) if any(task.cli == "claude" for task in left) else None
     for task in left:
         folder = workspace.attempt(task.id, 1)
@@ -271,8 +272,10 @@ def dry_run(workspace: Workspace, asked: Asked, here: Path) -> int:
             click.echo(f"{task.id}: {shlex.join((shell.SHELL, '-c', task.run))}")
         elif program is not None and task.cli == "claude":
             worker = workers[task.worker]
-            role = workspace.role(worker.name)
-            words = claude.command(program, task, worker, "SESSION-ID", prompt_file=role)
+            words = claude.command(
+                program, replace(task, budget_usd=min(filter(None, (task.budget_usd, budget)), default=None)), worker,
+                "SESSION-ID", prompt_file=workspace.role(worker.name), workspace=workspace.elsewhere(str(project)),
+            )  # fmt: skip
             click.echo(f"{task.id}: {shlex.join(words)} < {shlex.quote(f'{folder}/prompt.md')}")
         else:
             click.echo(f"{task.id}: done in a session, never launched")

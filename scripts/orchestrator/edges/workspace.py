@@ -71,6 +71,11 @@ class Workspace:
         """Where workers work: the folder that holds `.orchestrator/`, or, for a workspace named otherwise, `here`."""
         return self.root.parent if self.root.name == NAME else here
 
+    def elsewhere(self, project: str) -> str:
+        """The real path of a workspace that is not in the project folder, where it goes by its name; else nothing."""
+        root = os.path.realpath(self.root)
+        return "" if root == os.path.realpath(os.path.join(project, NAME)) else root
+
     def agent_task(self, agent: int) -> Path:
         """The prompt of an agent, for people."""
         return Path(self.agent_task_name(agent))
