@@ -68,7 +68,7 @@ def _unfinished(task: Task, evidence: Evidence, said: Said) -> Verdict:
     if said.is_error and (failure := _api_failure(said)):
         return failure
     if not said.is_error and said.subtype == "success":
-        return Verdict("error", with_detail(_how(evidence.ending), evidence.complaint))
+        return Verdict("error", with_detail(f"{_how(evidence.ending)} after its result", evidence.complaint))
     how = _BROKEN_OFF.get(said.subtype, f"ended with {one_line(said.subtype, 60)}")
     return Verdict("error", with_detail(how, said.text or evidence.complaint))
 
