@@ -2,7 +2,8 @@
 """A stand-in for the claude program that plans badly: `SCHEME` names how, one function each.
 
 A worker always succeeds and reports one discovery, so that there is always something to plan; one whose title has
-`broken` in it fails. A file `wait` in the project folder holds workers up until it is gone.
+`broken` in it says that it cannot, one with `lazy` does nothing. A file `wait` in the
+project folder holds workers up until it is gone.
 """
 
 from __future__ import annotations
@@ -161,6 +162,15 @@ def splits(call: str, number: int) -> object:
     return {"reason": "smaller", "split": [{**one, "into": parts} for one in changes]}
 
 
+def climbs(_call: str, number: int) -> object:
+    """Helps a failed task by the steps there are, one a round, as long as there are any."""
+    if number == 1:
+        return {"reason": "stronger", "reassign": [{"task": "A", "model": "opus", "reason": "stronger"}]}
+    parts = [task(f"lazy {at}") for at in ("half", "rest")]
+    split = [{"task": "A", "into": parts, "reason": "smaller"}]
+    return {"reason": "smaller", "split": split} if number == 2 else {"reason": "there is no other way"}
+
+
 def sane(call: str, _number: int) -> object:
     """Three tasks, then it is done."""
     if call == "analysis":
@@ -191,8 +201,8 @@ def whole() -> dict[str, Any]:
 SCHEMES: dict[str, Callable[[str, int], object]] = {
     scheme.__name__: scheme
     for scheme in (
-        asks, cancels, cycles, duplicates, evil, finished, garbage, grows, huge, invents, misses, never, nothing,
-        own_ids, sane, splits, steady, thousand, wrong_types,
+        asks, cancels, climbs, cycles, duplicates, evil, finished, garbage, grows, huge, invents, misses, never,
+        nothing, own_ids, sane, splits, steady, thousand, wrong_types,
     )
 }  # fmt: skip
 OWN_SYNTHESIS = ("misses",)
@@ -242,6 +252,8 @@ def worked(name: str, prompt: str) -> str:
     own = prompt[prompt.find("- Title:") :]
     if "broken" in own:
         return "I could not.\n\n```json\n" + json.dumps({"status": "blocked", "summary": "no"}) + "\n```"
+    if "lazy" in own:
+        return "I will do it tomorrow."
     told: dict[str, Any] = {
         "status": "complete",
         "summary": f"{name} is done",

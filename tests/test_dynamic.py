@@ -189,6 +189,24 @@ def test_a_planner_that_splits_and_reassigns_for_ever_ends_at_a_limit(project: P
     assert "max_rounds" in why(project) or "max_depth" in why(project)
 
 
+def test_a_task_to_be_escalated_goes_through_the_whole_ladder_before_a_person_is_asked(
+    project: Project,
+) -> None:
+    project.environment |= {"ORCHESTRATE_CLAUDE": str(SCHEMING), "SCHEME": "climbs"}
+    first = {"id": "A", "title": "lazy A", "on_failure": "escalate", "attempts": 2, "artifacts": ["out"]}
+    project.plan(first, {"id": "B", "title": "after it", "needs": ["A"]}, replan="auto", limits=LIMITS)
+    done = project.run()
+    assert done.status == 3
+    assert started(project)["A"] == 4, "two attempts, and two after it was given to another model"
+    changes = [line for event in project.events("PlanRevised") for line in event.get("changes", ())]
+    assert [line.split(":")[0] for line in changes] == ["reassigned A to opus", "split A into T-01, T-02"]
+    asked = project.events("TaskBlocked")
+    assert [event["task"] for event in asked] == ["T-01", "T-02"]
+    assert asked[0]["seq"] > project.events("PlanRevised")[-1]["seq"], "nothing is asked before all was tried"
+    assert project.statuses()["B"] == "waiting"
+    assert "orchestrate answer T-01 TEXT" in done.out
+
+
 def test_the_budget_holds_in_the_middle_of_planning_and_a_larger_one_goes_on(project: Project) -> None:
     done = play(project, "never", limits={"budget_usd": 0.04})
     assert (done.status, why(project)) == (4, "the budget of $0.04 is spent")

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from orchestrator.core import calls, planningbrief, rounds
-from orchestrator.core.events import Call, PlanRevised, RevisionProposed, RevisionRejected
+from orchestrator.core import calls, consequences, planningbrief, rounds
+from orchestrator.core.events import Call, PlanRevised, RevisionProposed, RevisionRejected, TaskBlocked
 from orchestrator.core.plan import Task
 from orchestrator.core.replanning import is_planning
 from orchestrator.core.revising import Revised, revised
@@ -60,12 +60,16 @@ class Planner:
         self._types = types
 
     def turn(self, *, may_call: bool) -> None:
-        """Apply an answer that has come, and begin the call that is due then."""
+        """Apply an answer that has come, begin the call that is due then, ask a person where no call has helped."""
         if name := rounds.answered(self._state):
             self._take_answer(name)
         now = self._dispatcher.stamp()["time"]
         if may_call and (due := rounds.wanted(self._state, now)):
             self._begin(due.call, due.considered)
+        for task in rounds.to_escalate(self._state):
+            question = consequences.question(task.task, task.outcome, task.reason)
+            event = TaskBlocked(**self._dispatcher.stamp(), task=task.task.id, question=question)
+            self._dispatcher.record(event)
 
     def join(self) -> None:
         """Begin a synthesis of what there is, wherever the rounds stand."""

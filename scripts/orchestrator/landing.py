@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from orchestrator.attempt import Attempt
@@ -10,7 +10,7 @@ from orchestrator.attempts import Attempts
 from orchestrator.core import verdict
 from orchestrator.core.events import AttemptFinished, TaskBlocked, TaskCancelled
 from orchestrator.core.resets import reset_time
-from orchestrator.core.state import RunState, TaskState
+from orchestrator.core.state import RunState
 from orchestrator.core.verdict import Said
 from orchestrator.edges import results
 from orchestrator.edges.machine import named_zone
@@ -81,7 +81,7 @@ class Landing:
                 TaskBlocked(
                     **self._recorder.stamp(),
                     task=task.task.id,
-                    question=_question(task, ruling.reason, said.denials),
+                    question=verdict.question(task.task, task.outcome, ruling.reason, said.denials),
                 )
             )
         if attempt.order and not task.mark:
@@ -104,9 +104,3 @@ class Landing:
 def _reason(reason: str, left: int) -> str:
     note = f"it had left {left} processes behind, which were stopped" if left else ""
     return "; ".join(part for part in (reason, note) if part)
-
-
-def _question(task: TaskState, reason: str, denials: Sequence[str]) -> str:
-    return (
-        f"{reason or task.outcome}; {verdict.next_step(task.task, task.outcome, 'blocked', denials=denials)}"
-    )

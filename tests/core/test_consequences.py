@@ -116,7 +116,11 @@ def test_jitter_is_full_and_the_same_at_every_replay() -> None:
             "failed",
             "`orchestrate retry a` gives it fresh attempts",
         ),
-        ("error", "blocked", "waits for a person: `orchestrate retry a`, or `orchestrate cancel a`"),
+        (
+            "error",
+            "blocked",
+            "waits for a person: `orchestrate answer a TEXT`, `orchestrate retry a`, or `orchestrate cancel a`",
+        ),
         ("blocked", "blocked", "waits for a person: `orchestrate answer a TEXT`, or `orchestrate cancel a`"),
         (
             "denied",

@@ -80,6 +80,29 @@ def test_a_failed_task_goes_to_another_worker_type_and_has_fresh_attempts() -> N
     assert statuses(story)["C"] == "waiting"
 
 
+def test_a_task_reassigned_before_it_failed_can_be_reassigned_once_it_has() -> None:
+    story = run(work("A"), work("B", "A", attempts=1))
+    first = revise(story, reassign=[{"task": "B", "worker": "code-developer"}])
+    assert (first.reassigned, first.changes) == ((), ("reassigned B to code-developer",))
+    story.start("A").end("A").start("B").end("B", "error")
+    found = revise(story, reassign=[{"task": "B", "model": "opus"}])
+    assert (found.reassigned, found.refused) == (("B",), ())
+
+
+@pytest.mark.parametrize(("kind", "more"), [("cancel", {}), ("accept", {}), ("rewire", {"needs": []})])
+def test_a_planner_does_not_do_away_with_a_failed_task_about_which_a_person_is_to_be_asked(
+    kind: str, more: dict[str, Any]
+) -> None:
+    story = failed(on_failure="escalate")
+    asks: dict[str, Any] = {kind: [{"task": "B", **more}]}
+    assert revise(story, **asks).refused == (
+        f"{kind} B: a person decides about it, as its on_failure says; reassign or split it, or ask",
+    )
+    story.tell(TaskBlocked, task="B", question="what now?")
+    assert revise(story, **asks).changes == ()
+    assert revise(story, by="person", cancel=[{"task": "B"}, {"task": "C"}]).refused == ()
+
+
 def test_a_task_that_failed_again_is_not_reassigned_a_second_time() -> None:
     story = failed()
     revise(story, reassign=[{"task": "B", "model": "opus"}])

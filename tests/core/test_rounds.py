@@ -12,6 +12,8 @@ from orchestrator.core.events import (
     PlanRevised,
     RevisionProposed,
     RevisionRejected,
+    TaskAnswered,
+    TaskBlocked,
     TaskCancelled,
 )
 from orchestrator.core.plan import Limits, Task
@@ -168,6 +170,55 @@ def test_a_failed_task_is_planned_anew_even_when_the_planner_has_finished() -> N
     answer(told, ask(told), finish="all is there")
     told.end("T-02", "ceiling", "it broke")
     assert due(told) == Wanted("replanning", ("T-02",))
+
+
+def escalating(**more: Any) -> Story:
+    """T-01, about which a person is to be asked, has failed; T-02 needs it, T-03 comes after it."""
+    tasks = (
+        Task(id="T-01", on_failure="escalate", attempts=1),
+        Task(id="T-02", needs=("T-01",)),
+        Task(id="T-03", after=("T-01",)),
+    )
+    return Story(*tasks, **{"replan": "auto", **more}).start("T-01").wait(1).end("T-01", "error", "it broke")
+
+
+def asked_about(told: Story) -> list[str]:
+    return [task.task.id for task in rounds.to_escalate(told.state)]
+
+
+def test_a_person_is_asked_about_a_failed_task_only_when_planning_anew_has_not_helped() -> None:
+    told = done(escalating(), "T-03", report=None)
+    assert (told.state.by_id["T-01"].status, asked_about(told)) == ("failed", [])
+    name = ask(told)
+    assert asked_about(told) == [], "while the call is under way"
+    changed = Task(id="T-01", on_failure="escalate", attempts=1, model="opus")
+    answer(told, name, tasks=(changed,), reassigned=("T-01",))
+    assert actions(told) == [Launch("T-01", 2)]
+    told.start("T-01").end("T-01", "error", "again")
+    assert asked_about(told) == []
+    answer(told, ask(told), changes=())
+    assert asked_about(told) == ["T-01"]
+
+
+def test_where_nothing_is_planned_anew_a_person_is_asked_at_once() -> None:
+    assert escalating(replan="off").state.by_id["T-01"].status == "blocked"
+    told = escalating(limits=Limits(max_rounds=0))
+    assert asked_about(told) == ["T-01"]
+
+
+def test_a_person_asked_about_a_failed_task_holds_up_what_waits_for_it_and_has_it_go_on() -> None:
+    told = escalating().start("T-03")
+    answer(told, ask(told.wait(rounds.PATIENCE)), changes=())
+    told.end("T-03", "interrupted").tell(TaskBlocked, task="T-01", question="it broke; what now?")
+    assert {task.task.id: task.status for task in told.state.tasks} == {
+        "T-01": "blocked",
+        "T-02": "waiting",
+        "T-03": "waiting",
+        "Plan-01": "completed",
+    }
+    assert actions(told) == [Finish(3, "waiting for a person")]
+    told.tell(TaskAnswered, task="T-01", text="Try the other way.")
+    assert actions(told) == [Launch("T-01", 2)]
 
 
 def test_a_run_that_is_halted_rescues_nothing() -> None:

@@ -36,6 +36,9 @@ Outcome = Literal[
 COUNTING = frozenset(("error", "timeout", "stalled", "empty", "unverified", "invalid output"))
 """Outcomes that use up one of the task's `attempts`."""
 
+NEEDS_A_PERSON = frozenset(("denied", "blocked"))
+"""Outcomes after which another attempt would come to the same: only a person can help."""
+
 HALTING = frozenset(("no credit",))
 """Outcomes after which no worker of the run could do better: nothing more is launched."""
 
@@ -60,7 +63,6 @@ LONGEST_SUGGESTION = 200
 Fate = Literal["completed", "failed", "blocked", "again"]
 
 _CORRECTED = frozenset(("unverified", "invalid output"))
-_NEEDS_A_PERSON = frozenset(("denied", "blocked"))
 
 
 class Verdict(Struct, frozen=True):
@@ -78,27 +80,32 @@ class Following(Struct, frozen=True):
     delay: float = 0.0
 
 
-def what_follows(task: Task, outcome: str, used: int, in_a_row: int, luck: float) -> Following:
+def what_follows(
+    task: Task, outcome: str, used: int, in_a_row: int, luck: float, *, replans: bool = False
+) -> Following:
     """The fate of a task after an attempt.
 
     Args:
         used: attempts that count, this one included if it does.
         in_a_row: attempts before this one, without a break, that did not count; this one not included.
         luck: 0.0 to 1.0, the jitter.
+        replans: the plan may be changed before a person is asked; a task of `on_failure: escalate` has failed until
+            then.
     """
+    final: Fate = "blocked" if task.on_failure == "escalate" and not replans else "failed"
     if outcome == "success":
         return Following("completed")
-    if outcome in _NEEDS_A_PERSON:
+    if outcome in NEEDS_A_PERSON:
         return Following("blocked")
     if outcome == "ceiling":
-        return Following(_final(task))
+        return Following(final)
     if outcome in COUNTING:
         if used >= task.attempts:
-            return Following(_final(task), counts=True)
+            return Following(final, counts=True)
         return Following("again", counts=True, delay=luck * _backoff(used))
     limit = INTERRUPTIONS_IN_A_ROW if outcome == "interrupted" else IN_A_ROW
     if in_a_row + 1 >= limit:
-        return Following(_final(task))
+        return Following(final)
     if outcome == "usage limited":
         return Following("again", delay=LIMIT_PAUSE)
     waits = outcome in ("rate limited", "overloaded", "authentication")
@@ -108,10 +115,6 @@ def what_follows(task: Task, outcome: str, used: int, in_a_row: int, luck: float
 def luck(run: str, task: str, attempt: int) -> float:
     """A fraction of 1 that differs from attempt to attempt, and is the same at every replay."""
     return zlib.crc32(f"{run}/{task}.{attempt}".encode()) / 2**32
-
-
-def _final(task: Task) -> Literal["failed", "blocked"]:
-    return "blocked" if task.on_failure == "escalate" else "failed"
 
 
 def _backoff(count: int) -> float:
@@ -137,6 +140,8 @@ def next_step(
     """
     if fate == "blocked":
         return f"waits for a person: {_ways_out(task.id, outcome, denials)}"
+    if fate == "failed" and task.on_failure == "escalate":
+        return "it is reassigned or split, or a person is asked"
     if fate == "failed":
         if task.on_failure == "stop":
             after = "nothing more is launched; "
@@ -148,13 +153,17 @@ def next_step(
     return _NEXT.get(outcome) or _another(task, outcome, delay)
 
 
+def question(task: Task, outcome: str, reason: str, denials: Sequence[str] = ()) -> str:
+    """What a person is asked about a blocked task, with the lines to type."""
+    return f"{reason or outcome}; {next_step(task, outcome, 'blocked', denials=denials)}"
+
+
 def _ways_out(name: str, outcome: str, denials: Sequence[str]) -> str:
     cancel = f"`orchestrate cancel {name}`"
     if outcome == "denied":
         return f"`orchestrate retry {name} --allow {_allowed(denials)}`, or {cancel}"
-    if outcome == "blocked":
-        return f"`orchestrate answer {name} TEXT`, or {cancel}"
-    return f"`orchestrate retry {name}`, or {cancel}"
+    again = "" if outcome == "blocked" else f" `orchestrate retry {name}`,"
+    return f"`orchestrate answer {name} TEXT`,{again} or {cancel}"
 
 
 def _allowed(denials: Sequence[str]) -> str:

@@ -188,7 +188,7 @@ class Drafts:
         now = task.task
         if not (change.worker or change.model or change.description):
             return "it names no other worker type, model or description"
-        if task.mark == "failed" and now.id in self._state.replanning.reassigned:
+        if task.gave_up and now.id in self._state.replanning.reassigned:
             return "it was reassigned before and failed again; split it, accept it, or ask"
         if change.worker and change.worker not in self._types:
             return f"there is no worker type {shown(change.worker)}{Hints(tuple(self._types)).question(change.worker)}"

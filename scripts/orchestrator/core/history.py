@@ -148,7 +148,8 @@ class History:
             return
         before = self._tries.get(event.task, _Tries())
         used = before.used + (event.outcome in COUNTING)
-        then = what_follows(task, event.outcome, used, before.in_a_row, 0.0)
+        replans = self._plan is not None and self._plan.replan != "off"
+        then = what_follows(task, event.outcome, used, before.in_a_row, 0.0, replans=replans)
         if then.fate == "again":
             self._tries[event.task] = _Tries(used, 0 if then.counts else before.in_a_row + 1)
         else:
@@ -183,6 +184,8 @@ def why(outcome: str, reason: str) -> str:
 def _strategy(task: Task, event: AttemptFinished, fate: str, used: int) -> str:
     if fate == "blocked":
         return "escalate: waits for a person"
+    if fate == "failed" and task.on_failure == "escalate":
+        return "reassign or split it, else escalate"
     if fate == "failed":
         return "stop the run" if task.on_failure == "stop" else "skip dependents"
     if event.outcome in COUNTING:

@@ -74,7 +74,7 @@ class Replanning:
     call that considered them is done. `calls` are the planning calls and what each considers; `open_call` is the one
     under way. `in_vain` counts the last planning calls without an accepted change. `finish` is why nothing more is
     planned. `joined` is how many tasks were completed when a synthesis last began.
-    `reassigned` are tasks that were given to another worker type, model or description before.
+    `reassigned` are tasks that were given to another worker type, model or description after they had failed.
     """
 
     def __init__(self) -> None:

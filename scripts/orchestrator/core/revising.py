@@ -6,7 +6,7 @@ permission that a person did not give. What is refused is told in sentences, for
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -137,6 +137,9 @@ class _Reviser:
         return self._why_not_so(kind, change, task)
 
     def _why_not_so(self, kind: str, change: Change, task: TaskState) -> str:
+        mine = self._by == "person" or task.task.on_failure != "escalate"
+        if kind in ("cancel", "accept", "rewire") and task.mark in ("failed", "blocked") and not mine:
+            return "a person decides about it, as its on_failure says; reassign or split it, or ask"
         if kind == "cancel" and task.mark == "failed":
             return "it has failed, which cannot be undone; reassign, split or accept it, or ask"
         if kind == "accept" and task.mark not in GIVEN_UP:
@@ -218,11 +221,17 @@ class _Reviser:
             deferred={ids.get(name, name): why for name, why in deferred.items()},
             asked={op.change.task: op.change.question for op in built.ops if op.kind == "ask" and op.change},
             origins={ids[one.task.id]: one.origin for one in drafted},
-            reassigned=tuple(op.change.task for op in built.ops if op.kind == "reassign" and op.change),
+            reassigned=tuple(self._helped(built.ops)),
             changes=tuple(_told(op, ids, deferred) for op in built.ops),
             refused=tuple(self._refused),
             near=tuple(alike(self._now, [_renamed(tasks[one.task.id], ids) for one in drafted])),
         )
+
+    def _helped(self, ops: Iterable[Op]) -> Iterator[str]:
+        """The failed tasks that are reassigned: for a task that has not failed yet this step of recovery is left."""
+        for op in ops:
+            if op.kind == "reassign" and op.change and self._state.by_id[op.change.task].gave_up:
+                yield op.change.task
 
 
 def _renamed(task: Task, ids: Mapping[str, str]) -> Task:

@@ -112,6 +112,13 @@ def may_be_rescued(state: RunState) -> bool:
     return not bound_reached(state) and any(news.mark == "failed" for news in growth.news.values())
 
 
+def to_escalate(state: RunState) -> list[TaskState]:
+    """The failed tasks about which a person is to be asked now: planning anew has not helped them, or cannot."""
+    if not state.tally["failed"] or state.halted or may_be_rescued(state):
+        return []
+    return [task for task in state.tasks if task.mark == "failed" and task.task.on_failure == "escalate"]
+
+
 def _replanning_is_due(state: RunState, workers: list[TaskState], now: datetime) -> bool:
     news = _unheard(state)
     failed = any(one.mark == "failed" for one in news)

@@ -232,7 +232,8 @@ class RunState(PlanState):
         interrupted = event.outcome == "interrupted"
         trouble = task.in_trouble
         before = trouble.interruptions if interrupted else trouble.in_a_row
-        then = verdict.what_follows(task.task, event.outcome, used, before, luck)
+        replans = self.plan is not None and self.plan.replan != "off"
+        then = verdict.what_follows(task.task, event.outcome, used, before, luck, replans=replans)
         task.used = used
         trouble.in_a_row = 0 if then.counts else trouble.in_a_row + 1
         trouble.interruptions = trouble.interruptions + 1 if interrupted else 0
@@ -261,10 +262,15 @@ class RunState(PlanState):
             self._end(task, mark)
 
     def _block(self, event: TaskBlocked) -> None:
-        task = self._unfinished(event.task, "is blocked")
+        task = self._task(event.task)
+        gives_up = task.mark == "failed" and task.task.on_failure == "escalate"
+        if not gives_up:
+            self._unfinished(event.task, "is blocked")
         task.reason = event.question
         if task.mark != "blocked":
             self._end(task, "blocked")
+        if gives_up:
+            self._reconsider_after(task)
 
     def _skip(self, event: TaskSkipped) -> None:
         task = self._unfinished(event.task, "is skipped")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from orchestrator.core.consequences import NEEDS_A_PERSON
 from orchestrator.core.plan import Task
 
 STATUSES = (
@@ -161,6 +162,11 @@ class TaskState:
     def skips(self) -> bool:
         """Whether tasks that need it are skipped."""
         return any(task.mark == "skipped" for task in self.needed_by)
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether all its attempts came to nothing, also where a person is asked about that now."""
+        return self.mark == "failed" or (self.mark == "blocked" and self.outcome not in ("", *NEEDS_A_PERSON))
 
     @property
     def startable(self) -> bool:

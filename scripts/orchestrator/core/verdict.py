@@ -21,6 +21,7 @@ from orchestrator.core.consequences import (
     Verdict,
     luck,
     next_step,
+    question,
     what_follows,
 )
 from orchestrator.core.evidence import Check, Ending, Evidence, Said, how_it_failed, signal_name
@@ -50,6 +51,7 @@ __all__ = [
     "next_step",
     "proof",
     "proven",
+    "question",
     "session_lost",
     "signal_name",
     "what_follows",
