@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from heapq import nsmallest
 from pathlib import Path
@@ -186,10 +186,7 @@ def ending(state: RunState, workspace: Workspace) -> list[str]:
         lines.append(f"    {one_line(workspace.result_name(task.agent), 300)}")
     if len(troubled) > most:
         lines.append(f"… and {len(troubled) - most} more")
-    if troubled:
-        lines.append(
-            f"again: {ours(f'retry {troubled[0].task.id}')}   (or: retry --failed), then: {ours('run')}"
-        )
+    lines += _ways_on(troubled)
     if waiting := sessiontasks.waiting(state):
         lines.append(f"{waiting}; its tasks: {ours('next')}")
     if state.finished and state.finished.exit in STOPPED:
@@ -198,6 +195,15 @@ def ending(state: RunState, workspace: Workspace) -> list[str]:
     lines.append(summary(state))
     lines.append(f"results: {one_line(str(workspace.final_output), 300)}")
     return lines[:LONGEST_END]
+
+
+def _ways_on(troubled: Sequence[TaskState]) -> Iterator[str]:
+    """What to type: a question wants an answer, anything else fresh attempts."""
+    failed = [task for task in troubled if task.mark == "failed" or task.outcome == "denied"]
+    if asks := next((task for task in troubled if task not in failed), None):
+        yield f"answer: {ours(f'answer {asks.task.id} TEXT')}, then: {ours('run')}"
+    if failed:
+        yield f"again: {ours(f'retry {failed[0].task.id}')}   (or: retry --failed), then: {ours('run')}"
 
 
 def _about_plan(state: RunState) -> list[str]:
@@ -281,17 +287,7 @@ def _stands(state: RunState, pid: int | None) -> str:
     return f"{run_state(state, pid)} ({one_line(state.finished.reason)}, exit {state.finished.exit})"
 
 
-_FIRST = (
-    "running",
-    "blocked",
-    "failed",
-    "retrying",
-    "pending",
-    "waiting",
-    "skipped",
-    "cancelled",
-    "completed",
-)
+_FIRST = tuple("running blocked failed retrying pending waiting skipped cancelled completed".split())
 assert set(_FIRST) == set(STATUSES)
 
 
@@ -310,7 +306,8 @@ def _next(task: TaskState, now: datetime) -> str:
         ways = f"{ours(f'finish {task.task.id} --result FILE')}, or: {ours(f'cancel {task.task.id}')}"
         return f"{sessiontasks.how_long(task, now)}; next: {ways}"
     if task.mark == "blocked":
-        return one_line(task.reason, LONGEST_QUESTION)
+        way = "" if task.outcome else f"; next: {ours(f'answer {task.task.id} TEXT')}"
+        return f"{one_line(task.reason, LONGEST_QUESTION)}{way}"
     if task.mark == "failed" and task.outcome:
         return next_step(task.task, task.outcome, "failed", skips=task.skips)
     if task.status != "retrying":
