@@ -166,7 +166,8 @@ class Planner:
         event = PlanRevised(
             **self._dispatcher.stamp(), by=by, reason=revision.reason, refused=tuple(refused),
             tasks=found.tasks, dropped=found.dropped, deferred=found.deferred, asked=found.asked,
-            origins=found.origins, reassigned=found.reassigned, changes=found.changes, near=found.near,
+            origins=found.origins, reassigned=found.reassigned, in_vain=found.in_vain,
+            changes=found.changes, near=found.near,
             context=revision.context, analysis=revision.analysis, finish=revision.finish,
             workers=self._types_of(found.tasks), **facts,
         )  # fmt: skip

@@ -287,7 +287,9 @@ def _stands(state: RunState, pid: int | None) -> str:
     return f"{run_state(state, pid)} ({one_line(state.finished.reason)}, exit {state.finished.exit})"
 
 
-_FIRST = tuple("running blocked failed retrying pending waiting skipped cancelled completed".split())
+_FIRST = (
+    "running", "blocked", "failed", "retrying", "pending", "waiting", "skipped", "cancelled", "completed",
+)  # fmt: skip
 assert set(_FIRST) == set(STATUSES)
 
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from revisions_of import asked, checked, revise, run, tasks, work
 
-from orchestrator.core.drafts import called, sameness
+from orchestrator.core.drafts import MOST_ALIKE, called, sameness
+from orchestrator.core.plan import Limits
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,78 @@ def test_a_duplicate_without_a_title_is_known_by_its_description() -> None:
     revise(story, add=[{"description": "Look into the logs."}])
     found = revise(story, add=[{"description": "Look into the logs."}])
     assert found.refused == ("add 'Look into the logs.': it is T-01 already, which is pending",)
+
+
+@pytest.mark.parametrize("title", ["Ｄｏ Ａ", "D\u200bo A", "Do\u00a0A\u00ad", "ＤＯ-a"])
+def test_a_title_that_only_looks_other_is_the_same(title: str) -> None:
+    assert sameness(work("B", title=title)) == sameness(work("A"))
+
+
+def test_a_part_of_a_split_task_that_is_there_already_has_the_split_refused() -> None:
+    story = run(work("A"), work("B"))
+    found = revise(story, split=[{"task": "A", "into": [{"title": "Half of A"}, {"title": "do b!"}]}])
+    assert found.refused == (
+        "add 'do b!': it is B already, which is pending",
+        "split A: not all of its parts can be",
+    )
+    assert found.changes == ()
+
+
+def test_parts_of_one_split_are_told_apart_and_those_of_a_refused_one_are_in_nobodys_way() -> None:
+    story = run(work("A"))
+    twice = [{"title": "Half"}, {"title": "half."}]
+    found = revise(story, split=[{"task": "A", "into": twice}], add=[{"title": "Half"}])
+    assert found.refused[0] == "add 'half.': the same revision has it twice"
+    assert found.changes == ("added T-01 Half (general, P2)",)
+
+
+def test_a_part_may_be_called_as_the_whole_was() -> None:
+    story = run(work("A"))
+    found = revise(story, split=[{"task": "A", "into": [{"title": "Do A"}, {"title": "The rest"}]}])
+    assert (found.refused, list(tasks(story))) == ((), ["T-01", "T-02"])
+
+
+def test_what_a_revision_took_out_is_taken_up_again_by_its_id_only() -> None:
+    story = run(work("A"), work("B"))
+    revise(story, cancel=[{"task": "B", "reason": "nobody needs it"}])
+    found = revise(story, add=[{"title": "Do B"}])
+    assert found.refused == (
+        "add 'Do B': it was B: cancelled by a revision: nobody needs it; to take it up again give it `ref: B`",
+    )
+    found = revise(story, add=[{"title": "Do B", "ref": "B"}, {"title": "After it", "needs": ["B"]}])
+    assert found.refused == ()
+    assert tasks(story)["T-02"].needs == ("T-01",)
+
+
+def test_a_person_takes_up_again_what_they_like() -> None:
+    story = run(work("A"), work("B"))
+    revise(story, by="person", cancel=[{"task": "B"}])
+    assert revise(story, by="person", add=[{"title": "Do B"}]).refused == ()
+
+
+def test_to_add_and_cancel_the_same_for_ever_is_in_vain() -> None:
+    story = run(work("A"))
+    assert not revise(story, add=[{"title": "X"}]).in_vain
+    assert not revise(story, cancel=[{"task": "T-01"}]).in_vain
+    assert revise(story, add=[{"title": "X", "ref": "T-01"}]).in_vain
+    assert revise(story, cancel=[{"task": "T-02"}]).in_vain
+    assert not revise(story, add=[{"title": "X", "ref": "T-02"}, {"title": "Y"}]).in_vain
+
+
+def test_a_revision_all_of_whose_tasks_are_put_off_is_in_vain() -> None:
+    story = run(work("A"), limits=Limits(max_tasks=1))
+    found = revise(story, add=[{"title": "X"}, {"title": "Y"}])
+    assert (found.in_vain, len(found.deferred)) == (True, 2)
+
+
+def test_near_misses_are_told_in_the_order_of_the_new_tasks_and_twenty_at_most() -> None:
+    story = run(*(work(f"A{at}", title=f"Write the page number {at}") for at in range(30)))
+    near = revise(story, add=[{"title": "Other work"}, {"title": "Write the page number x"}]).near
+    assert len(near) == MOST_ALIKE
+    assert near[:2] == (
+        "T-02 Write the page number x looks like A0 Write the page number 0",
+        "T-02 Write the page number x looks like A1 Write the page number 1",
+    )
 
 
 def test_titles_without_letters_are_told_apart() -> None:

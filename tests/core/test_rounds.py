@@ -241,6 +241,14 @@ def test_two_rounds_that_change_nothing_end_the_planning_with_their_reason() -> 
     assert rounds.limit_reached(told.state) == "", "it is no limit"
 
 
+def test_rounds_that_only_put_off_or_go_to_and_fro_are_in_vain() -> None:
+    told = story(6)
+    for at, names in enumerate((("T-01", "T-02", "T-03"), ("T-04", "T-05", "T-06"))):
+        answer(done(told, *names), ask(told), changes=("put off T-07",), in_vain=True)
+        assert told.state.replanning.in_vain == at + 1
+    assert rounds.planning_is_over(told.state).startswith("diminishing returns")
+
+
 def test_what_a_bound_leaves_unheard_is_named_and_stays_for_a_run_with_a_wider_one() -> None:
     told = done(story(1, limits=Limits(max_rounds=1)), "T-01")
     answer(told, ask(told), tasks=(Task(id="T-02"),))

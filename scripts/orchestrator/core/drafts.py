@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 import msgspec
@@ -44,7 +46,8 @@ class Drafted(Struct, frozen=True):
 class Drafts:
     """Makes tasks of all the drafts of one revision.
 
-    `aliases` are what the revision calls its new tasks, `wanted_again` the tasks of which it drafts duplicates.
+    `aliases` are what the revision calls its new tasks, `wanted_again` the tasks of which it drafts duplicates,
+    `taken_up` the new tasks that are what a revision took out before.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Drafts:
     ) -> None:
         self.aliases: dict[str, str] = {}
         self.wanted_again: set[str] = set()
+        self.taken_up: set[str] = set()
         self._state = state
         self._by = by
         self._first = first
@@ -73,6 +77,8 @@ class Drafts:
             *(m for t in state.tasks for m in (t.task.model, t.task.fallback_model) if m),
         }
         self._same = {sameness(task.task): task for task in state.tasks}
+        gone = (task for task in state.retired.values() if task.mark == "cancelled")
+        self._gone = {sameness(task.task): task for task in gone if not is_planning(task.task)}
         self._made: dict[object, str] = {}
 
     def additions(self, drafts: Sequence[Draft], refuse: Refuse) -> Iterator[Drafted]:
@@ -95,9 +101,17 @@ class Drafts:
         inherited = {key: value for key, value in whole.items() if key not in ("id", "title", "description")}
         for draft in change.into:
             made = self._drafted(draft, inherited, origin, refuse)
-            if made is not None:
-                self._call(draft, made.task.id)
+            if made is not None and not self._is_there(made, refuse, whole=parent.id):
                 yield made
+
+    def forget(self, drafted: Iterable[Drafted]) -> None:
+        """These come to nothing: nothing else is a duplicate of them."""
+        names = {one.task.id for one in drafted}
+        self._made = {key: name for key, name in self._made.items() if name not in names}
+
+    def was_gone(self, task: Task) -> bool:
+        """Whether a revision took this work out before, and another had it taken up again."""
+        return sameness(task) in self._gone
 
     def _led_by(self, draft: Draft) -> Origin:
         """Where a task comes from; of older tasks than those considered it cannot come, which would be less deep."""
@@ -161,20 +175,27 @@ class Drafts:
         found = checks.problems(Plan(request="x", tasks=(alone,)), tuple(self._types))
         return "; ".join(f"{problem.field}: {problem.message}" for problem in found[:3])
 
-    def _is_there(self, made: Drafted, refuse: Refuse) -> bool:
-        key = sameness(made.task)
-        known = self._same.get(key)
-        if known is not None:
-            refuse(
-                f"add {shown(called(made.task))}", f"it is {known.task.id} already, which is {known.status}"
-            )
+    def _is_there(self, made: Drafted, refuse: Refuse, whole: str = "") -> bool:
+        """Whether a draft is work that is known; a part may be called as the `whole` was whose place it takes."""
+        key, name = sameness(made.task), f"add {shown(called(made.task))}"
+        known, gone = self._same.get(key), self._gone.get(key)
+        if known is not None and known.task.id != whole:
+            refuse(name, f"it is {known.task.id} already, which is {known.status}")
             self._call(made.draft, known.task.id)
             self.wanted_again.add(known.task.id)
             return True
         if key in self._made:
-            refuse(f"add {shown(called(made.task))}", "the same revision has it twice")
+            refuse(name, "the same revision has it twice")
             self._call(made.draft, self._made[key])
             return True
+        if gone is not None and self._by == "planner":
+            if made.draft.ref != gone.task.id:
+                refuse(
+                    name,
+                    f"it was {gone.task.id}: {gone.reason}; to take it up again give it `ref: {gone.task.id}`",
+                )
+                return True
+            self.taken_up.add(made.task.id)
         self._made[key] = made.task.id
         self._call(made.draft, made.task.id)
         return False
@@ -226,20 +247,27 @@ def called(task: Task) -> str:
 
 
 def _words(task: Task) -> str:
-    text = (task.title or task.description or task.run).casefold()
+    text = unicodedata.normalize("NFKC", task.title or task.description or task.run).casefold()
+    # What is not seen tells no titles apart: zero-width spaces, soft hyphens, marks of direction.
+    text = text if text.isprintable() else "".join(c for c in text if unicodedata.category(c) != "Cf")
     return " ".join(re.sub(r"[\W_]+", " ", text).split()) or text.strip()
 
 
 def alike(tasks: Mapping[str, Task], new: Sequence[Task]) -> Iterator[str]:
     """Which new tasks look like one that is there, without being the same; for whoever planned them to judge."""
-    found = 0
-    for task in new:
-        words = set(_words(task).split())
-        for other in tasks.values():
-            theirs = set(_words(other).split())
-            if is_planning(other) or len(words & theirs) < ALIKE * len(words | theirs):
-                continue
-            yield f"{task.id} {called(task)} looks like {other.id} {called(other)}"
-            found += 1
-            if found == MOST_ALIKE:
-                return
+    words = [set(_words(task).split()) for task in new]
+    with_word: dict[str, list[int]] = {}
+    for at, own in enumerate(words):
+        for word in own:
+            with_word.setdefault(word, []).append(at)
+    found: list[list[Task]] = [[] for _ in new]
+    for other in tasks.values() if new else ():
+        theirs = set(_words(other).split())
+        common = Counter(at for word in theirs for at in with_word.get(word, ()))
+        for at, number in common.items():
+            like = number >= ALIKE * (len(words[at]) + len(theirs) - number)
+            if like and len(found[at]) < MOST_ALIKE and not is_planning(other):
+                found[at].append(other)
+    pairs = ((task, other) for task, others in zip(new, found, strict=True) for other in others)
+    for task, other in islice(pairs, MOST_ALIKE):
+        yield f"{task.id} {called(task)} looks like {other.id} {called(other)}"

@@ -83,6 +83,8 @@ class PlanRevised(_Event, frozen=True):
     asked: dict[str, str] = {}
     origins: dict[str, Origin] = {}
     reassigned: Names = ()
+    in_vain: bool = False
+    """Its changes bring nothing: all is put off, or was taken out before."""
     changes: Names = ()
     refused: Names = ()
     near: Names = ()

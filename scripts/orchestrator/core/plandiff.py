@@ -67,7 +67,7 @@ def as_event(
     return PlanRevised(
         seq=state.seq + 1, time=now, by=by, reason=revision.reason, tasks=found.tasks, dropped=found.dropped,
         deferred=found.deferred, asked={name: text for name, text in found.asked.items() if name},
-        origins=found.origins, reassigned=found.reassigned, changes=found.changes,
+        origins=found.origins, reassigned=found.reassigned, in_vain=found.in_vain, changes=found.changes,
         workers=tuple(types[name] for name in names if name in types),
     )  # fmt: skip
 

@@ -72,7 +72,7 @@ class Replanning:
 
     `first` is how many tasks were planned first, None while none are. `news` are by task, and stay until a planning
     call that considered them is done. `calls` are the planning calls and what each considers; `open_call` is the one
-    under way. `in_vain` counts the last planning calls without an accepted change. `finish` is why nothing more is
+    under way. `in_vain` counts the last planning calls that brought nothing. `finish` is why nothing more is
     planned. `joined` is how many tasks were completed when a synthesis last began.
     `reassigned` are tasks that were given to another worker type, model or description after they had failed.
     """
@@ -170,7 +170,7 @@ class Replanning:
             self.news.pop(name, None)
         if event.source and event.source not in self.syntheses:
             self.rounds += 1
-            self.in_vain = 0 if changes else self.in_vain + 1
+            self.in_vain = 0 if changes and not getattr(event, "in_vain", False) else self.in_vain + 1
         self.decisions += len(changes)
         self.refused, self.near = refused, near
         entry = Round(self.rounds, event.time, event.by, event.reason, changes, refused, count)

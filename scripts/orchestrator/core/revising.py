@@ -32,7 +32,8 @@ class Revised(Struct, frozen=True, kw_only=True):
     """What a revision comes to; `tasks` are those that are new or another now, whole.
 
     `dropped`, `deferred` and `asked` say why, by id; `asked[""]` is a question about the whole. `changes`, `refused`
-    and `near` (what looks like a task that is there) are sentences.
+    and `near` (what looks like a task that is there) are sentences. `in_vain`: all it changes is put off, or was taken
+    out before.
     """
 
     tasks: tuple[Task, ...] = ()
@@ -41,6 +42,7 @@ class Revised(Struct, frozen=True, kw_only=True):
     asked: dict[str, str] = {}
     origins: dict[str, Origin] = {}
     reassigned: tuple[str, ...] = ()
+    in_vain: bool = False
     changes: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     near: tuple[str, ...] = ()
@@ -119,6 +121,7 @@ class _Reviser:
                 if kind != "split" or len(drafted) == len(change.into) > 0:
                     yield Op(kind, name, change, drafted)
                 else:
+                    self._drafts.forget(drafted)
                     self._refuse(name, "not all of its parts can be")
 
     def _why_not(self, kind: str, change: Change) -> str:
@@ -222,9 +225,18 @@ class _Reviser:
             asked={op.change.task: op.change.question for op in built.ops if op.kind == "ask" and op.change},
             origins={ids[one.task.id]: one.origin for one in drafted},
             reassigned=tuple(self._helped(built.ops)),
+            in_vain=bool(built.ops) and all(self._is_in_vain(op, deferred) for op in built.ops),
             changes=tuple(_told(op, ids, deferred) for op in built.ops),
             refused=tuple(self._refused),
             near=tuple(alike(self._now, [_renamed(tasks[one.task.id], ids) for one in drafted])),
+        )
+
+    def _is_in_vain(self, op: Op, deferred: Mapping[str, str]) -> bool:
+        """Whether nothing comes of a change, or it goes to and fro: adding and cancelling the same is no progress."""
+        if op.kind == "add":
+            return op.drafted[0].task.id in deferred or op.drafted[0].task.id in self._drafts.taken_up
+        return (
+            op.kind == "cancel" and op.change is not None and self._drafts.was_gone(self._now[op.change.task])
         )
 
     def _helped(self, ops: Iterable[Op]) -> Iterator[str]:
