@@ -39,7 +39,7 @@ ROOMS: dict[str, set[str]] = {
         *("orders", "sessions", "landing", "recording", "refreshing", "planchecks"),
         *("attempts", "attempt", "resultfiles", "clis", "edges", "core"),
     },
-    "runs": {"dispatcher", "attempts", "assignments", "resultfiles", "clis", "edges", "core"},
+    "runs": {"dispatcher", "refreshing", "attempts", "assignments", "resultfiles", "clis", "edges", "core"},
     "dynamic": {"dispatcher", "resultfiles", "edges", "core"},
     "pathcommand": {"edges"},
     "progress": {"pathcommand", "edges", "core"},

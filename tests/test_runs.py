@@ -7,11 +7,13 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
-from project import HOLD, PROGRAM, Project, alive, claude, note, shell, until
+from project import HOLD, PROGRAM, ROOT, Project, alive, claude, note, shell, until
 
 from orchestrator.runs import SteadyClock
 
@@ -871,3 +873,44 @@ def test_the_plan_s_own_checks_decide_at_its_end(project: Project) -> None:
     (project.folder / "mended").touch()
     assert project.run().status == 0
     assert len(project.events("AttemptStarted")) == 1
+
+
+def test_a_template_that_hardly_ends_costs_its_own_view_and_nothing_else(project: Project) -> None:
+    own = project.workspace / "templates"
+    own.mkdir(parents=True)
+    (own / "master_plan.md.j2").write_text("{% for a in range(99999) %}" * 4 + "{% endfor %}" * 4)
+    project.plan(shell("A", "echo found"))
+
+    done = project.run()
+
+    assert (done.status, project.statuses()) == (0, {"A": "completed"})
+    assert done.err.count(f"orchestrate: {own / 'master_plan.md.j2'}:1: takes more than 2,000,000 steps") == 1
+    assert "found" in (project.workspace / "final_output.md").read_text()
+    assert not (project.workspace / "master_plan.md").exists()
+    assert project.do("plan", "plan.yaml").status == 2
+
+
+def test_a_broken_template_of_the_program_is_one_error_that_says_what_to_do(
+    project: Project, tmp_path: Path
+) -> None:
+    copied = tmp_path / "copied"
+    for part in ("scripts", "templates"):
+        shutil.copytree(ROOT / part, copied / part, ignore=shutil.ignore_patterns("__pycache__"))
+    broken = copied / "templates" / "master_plan.md.j2"
+    broken.write_text("\n{{ nothing }}")
+    project.plan(shell("A", "echo found"))
+
+    words = (sys.executable, str(copied / "scripts" / "orchestrate.py"))
+    told = [
+        subprocess.run(
+            [*words, command, "plan.yaml"], cwd=project.folder, env=project.environment, text=True,
+            stdin=subprocess.DEVNULL, capture_output=True, check=False,
+        )
+        for command in ("plan", "run")
+    ]  # fmt: skip
+
+    said = f"orchestrate: {broken}:2: 'nothing' is undefined; install the program again\n"
+    assert [done.returncode for done in told] == [5, 0]
+    assert [done.stderr.count(said) for done in told] == [1, 1]
+    assert "Traceback" not in told[0].stderr + told[1].stderr
+    assert "found" in (project.workspace / "final_output.md").read_text()

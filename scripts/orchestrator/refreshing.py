@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Protocol
 
 from orchestrator.core.state import RunState
-from orchestrator.errors import UsageError
+from orchestrator.errors import EnvironmentProblem, UsageError
 
 VIEW_INTERVAL = 0.5
 VIEW_SHARE = 0.05
 """Views are refreshed at most twice a second and for at most a twentieth of the time."""
+
+
+def complaints(*writes: Callable[[], object]) -> list[str]:
+    """Write views; what is wrong with their templates, each once. Nothing else is lost with the view."""
+    found = []
+    for write in writes:
+        try:
+            write()
+        except (UsageError, EnvironmentProblem) as error:
+            found.append(str(error))
+    return list(dict.fromkeys(found))
 
 
 class Renderer(Protocol):
@@ -42,10 +52,10 @@ class Refresher:
         now = self._clock()
         if now < self._refresh_at or self._viewed == self._state.seq:
             return
-        # A template of the user's own that is wrong is told of at the end: a view is not worth a run.
-        with suppress(UsageError):
-            if self._viewed < 0:
-                self._views.preview(self._state)
-            self._views.refresh(self._state, datetime.fromtimestamp(now, UTC))
+        # A template that is wrong is told of at the end: a view is not worth a run.
+        at = datetime.fromtimestamp(now, UTC)
+        if self._viewed < 0:
+            complaints(lambda: self._views.preview(self._state))
+        complaints(lambda: self._views.refresh(self._state, at))
         self._viewed = self._state.seq
         self._refresh_at = now + max(VIEW_INTERVAL, (self._clock() - now) / VIEW_SHARE)

@@ -35,6 +35,7 @@ from orchestrator.edges import claudefiles, inbox, journal, takenback
 from orchestrator.edges.journal import Journal
 from orchestrator.edges.workspace import Workspace, explained
 from orchestrator.errors import EnvironmentProblem, OrchestratorError, PlanError, UsageError
+from orchestrator.refreshing import complaints
 
 LONG_SINCE = timedelta(days=1)
 
@@ -318,15 +319,15 @@ class Run:
     def write_views(self) -> None:
         """Every view as it stands at the end."""
         now = datetime.fromtimestamp(self.clock(), UTC)
-        try:
-            self.restore_results()
-            if not self.views.previewed:
-                self.views.preview(self.state)
-            self.views.refresh(self.state, now)
-            self.views.final(self.state, now)
-        except UsageError as error:
-            # A template of the user's own is wrong; how the run ended stands all the same.
-            click.echo(f"orchestrate: {error}", err=True)
+        views = self.views
+        wrong = complaints(
+            self.restore_results,
+            lambda: views.previewed or views.preview(self.state),
+            lambda: views.refresh(self.state, now),
+            lambda: views.final(self.state, now),
+        )
+        for said in wrong:
+            click.echo(f"orchestrate: {said}", err=True)
 
     def restore_results(self) -> None:
         """Write result files again that were removed by hand."""

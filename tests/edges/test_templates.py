@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from orchestrator.edges.templates import LONGEST_REPEAT, Templates, templates_folder
-from orchestrator.errors import UsageError
+from orchestrator.edges.templatebounds import ENDLESS, HUGE
+from orchestrator.edges.templates import LONGEST_NUMBER, LONGEST_REPEAT, Templates, templates_folder
+from orchestrator.errors import EnvironmentProblem, UsageError
 
 NAME = "continue_task.md.j2"
 
@@ -120,10 +123,50 @@ def test_an_error_in_an_included_template_names_that_one(tmp_path: Path) -> None
 
 
 def test_an_error_in_the_programs_own_template_is_not_the_users() -> None:
-    from jinja2 import UndefinedError
-
-    with pytest.raises(UndefinedError):
+    with pytest.raises(EnvironmentProblem, match=rf"{NAME}:\d+: .* is undefined; install the program again"):
         Templates(None).render(NAME)
+
+
+LOOPS = "{% for a in range(99999) %}" * 4 + "{% endfor %}" * 4
+BRANCHES = "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}\n{{ m(60) }}"
+WALK = "{% for a in words recursive %}{{ loop(words) if loop.depth < 60 }}{% endfor %}"
+LAZY = "{% for a in range(9999) %}{{ range(99999)|map('upper')|list|length }}{% endfor %}"
+DOUBLED = (
+    "{% set own = namespace(x='x') %}\n{% for a in range(60) %}{% set own.x = own.x ~ own.x %}{% endfor %}"
+)
+WIDE = "{{ 'x'|center(99999999999) }}"
+FORMATTED = "{{ '%99999999999d'|format(1) }}"
+SQUARED = "{% set own = namespace(x=99) %}{% for a in range(60) %}{% set own.x = own.x * own.x %}{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (LOOPS, ENDLESS),
+        (BRANCHES, ENDLESS),
+        (WALK, ENDLESS),
+        (LAZY, ENDLESS),
+        (DOUBLED, HUGE),
+        (WIDE, HUGE),
+        (FORMATTED, HUGE),
+        (SQUARED, f"a number of more than {LONGEST_NUMBER} bits"),
+    ],
+)
+def test_a_template_that_hardly_ends_or_fills_the_memory_is_one_error(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        own(tmp_path, text).render(NAME, words=["a", "b"])
+    assert str(caught.value).startswith(f"{tmp_path / NAME}:")
+    assert said in str(caught.value)
+
+
+def test_rendering_leaves_no_bound_behind(tmp_path: Path) -> None:
+    before = sys.gettrace(), resource.getrlimit(resource.RLIMIT_AS)
+    for text in ("fine", LOOPS):
+        with suppress(UsageError):
+            own(tmp_path, text).render(NAME)
+        assert (sys.gettrace(), resource.getrlimit(resource.RLIMIT_AS)) == before
 
 
 def test_jinja_is_imported_at_the_first_rendering() -> None:

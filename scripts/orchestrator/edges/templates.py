@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.edges.templatebounds import HUGE, bounded
 from orchestrator.errors import EnvironmentProblem, UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 LONGEST_REPEAT = 1_000_000
 """What `*` may make in a user's template, in characters or items: more than any view has."""
+
+LONGEST_NUMBER = 10_000
+"""Likewise, in bits of a number: larger ones take longer and longer, in a single step."""
 
 
 def templates_folder() -> Path:
@@ -57,12 +61,18 @@ class Templates:
 
         Raises:
             UsageError: the user's own template is wrong; names the file and, where known, the line.
+            EnvironmentProblem: the program's own is; so is what was installed.
         """
         if self._overrides is None or not self.overridden(template):
-            return self._load(template, None).render(variables)
+            try:
+                return self._load(template, None).render(variables)
+            except Exception as error:  # a template can raise anything that Python can
+                place = _where(error, templates_folder() / template)
+                raise EnvironmentProblem(f"{place}: {_told(error)}; install the program again") from error
         try:
-            return self._load(template, self._overrides).render(variables)
-        except Exception as error:  # a template can raise anything that Python can
+            with bounded(self._overrides):
+                return self._load(template, self._overrides).render(variables)
+        except Exception as error:
             raise UsageError(f"{_where(error, self._overrides / template)}: {_told(error)}") from error
 
     def _load(self, template: str, overrides: Path | None) -> Template:
@@ -122,6 +132,8 @@ def _sandbox(folder: Path) -> Environment:
             counts = [side for side in (left, right) if isinstance(side, int)]
             if sizes and counts and sizes[0] * counts[0] > LONGEST_REPEAT:
                 raise SecurityError(f"* would make more than {LONGEST_REPEAT} characters or items")
+            if len(counts) == 2 and sum(count.bit_length() for count in counts) > LONGEST_NUMBER:
+                raise SecurityError(f"* would make a number of more than {LONGEST_NUMBER} bits")
             return super().call_binop(context, operator, left, right)
 
     return Sandbox(loader=FileSystemLoader(folder), **_options())
@@ -144,4 +156,6 @@ def _told(error: BaseException) -> str:
 
     if isinstance(error, TemplateNotFound):
         return f"there is no template {error.name} beside it"
+    if isinstance(error, MemoryError):
+        return HUGE
     return " ".join(str(error).split()) or type(error).__name__

@@ -150,16 +150,14 @@ class Views:
         return render(state.plan, task, needs)
 
     def rehearse(self, state: RunState) -> None:
-        """Render what a run will render of the user's own templates, before it spends anything on them."""
+        """Render what workers of a run will be given, before it spends anything on them."""
         assert state.plan is not None
         worker = next((task for task in state.tasks if task.task.cli == "claude"), None)
         if worker is not None:
             needs = [self._need(state, need) for need in state.needs_of(worker)]
-            for begins, template in _PROMPTS.items():
-                if self._templates.overridden(template):
-                    self.prompt(state.plan, worker, needs, begins)
-            if self._templates.overridden(ROLE):
-                self.role(state.worker_of(worker.task))
+            for begins in _PROMPTS:
+                self.prompt(state.plan, worker, needs, begins)
+            self.role(state.worker_of(worker.task))
         self.result_frame(dict.fromkeys(FACTS, ""))
 
     def refresh(self, state: RunState, now: datetime) -> None:
