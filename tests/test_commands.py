@@ -303,6 +303,13 @@ def test_the_nearest_workspace_upwards_is_used(project: Project) -> None:
     assert inner.do("status", "--ascii").out == done.out
 
 
+def test_watching_where_nothing_was_run_says_so_as_status_does(project: Project) -> None:
+    told = project.do("status")
+    assert "nothing has been run here yet" in told.out
+    assert project.do("status", "--watch") == told
+    assert json.loads(project.do("status", "--watch", "--json").out)["run"]["state"] == "none"
+
+
 def test_status_in_json_is_utf_8_whatever_the_terminal_speaks(project: Project) -> None:
     project.plan(shell("A", "true", title="grün ✓"))
     project.run()

@@ -323,6 +323,8 @@ def _watch_plainly(workspace: Workspace) -> int:
     follower = Follower(workspace, tell)
     while follower.look() is not None and follower.state.finished is None:
         time.sleep(LOOK_AGAIN)
+    if not follower.state.run:
+        click.echo(progress.NOTHING_RUN.format(progress.ours("run")))
     return _status_of(follower.state)
 
 
