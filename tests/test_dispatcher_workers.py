@@ -135,6 +135,14 @@ def test_a_reset_that_only_the_text_names_is_waited_for(stage: Stage) -> None:
     assert stage.happened(AttemptFinished)[0].until == START.replace(hour=11, minute=30)
 
 
+def test_a_reset_that_no_window_lasts_to_is_not_waited_for(stage: Stage) -> None:
+    stage.processes.script = {"a.1": limited((START + timedelta(days=3000)).timestamp())}
+    assert stage.play(plan(worker("a"))) == 0
+    assert stage.happened(AttemptFinished)[0].until is None
+    first, second = stage.happened(AttemptStarted)
+    assert second.time - first.time < timedelta(minutes=10)
+
+
 def test_a_reset_in_words_counts_from_when_they_were_written(stage: Stage) -> None:
     text = "You've hit your 5-hour limit · resets 11:30am (UTC)"
     made = stage.dispatcher(plan(worker("a")))

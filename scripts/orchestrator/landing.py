@@ -9,7 +9,7 @@ from orchestrator.attempt import Attempt
 from orchestrator.attempts import Attempts
 from orchestrator.core import verdict
 from orchestrator.core.events import AttemptFinished, TaskBlocked, TaskCancelled
-from orchestrator.core.resets import reset_time
+from orchestrator.core.resets import LONGEST_WAIT, reset_time
 from orchestrator.core.state import RunState
 from orchestrator.core.verdict import Said
 from orchestrator.edges import results
@@ -95,7 +95,9 @@ class Landing:
         now = datetime.fromtimestamp(self._clock(), UTC)
         if attempt.lasted is not None and attempt.task.attempt_at is not None:
             now = attempt.task.attempt_at + timedelta(seconds=attempt.lasted)
-        return said.until or reset_time(said.text, now.astimezone(self._zone), named_zone)
+        if said.until and said.until - now <= LONGEST_WAIT:
+            return said.until
+        return reset_time(said.text, now.astimezone(self._zone), named_zone)
 
     def _seconds(self, attempt: Attempt) -> float:
         return max(0.0, self._clock() - attempt.began) if attempt.lasted is None else attempt.lasted

@@ -227,8 +227,10 @@ def test_a_usage_limit_parks_all_launches_until_it_resets() -> None:
     assert play.hold() is None
 
 
-@pytest.mark.parametrize("until", [None, NOON - 60])
-def test_a_usage_limit_without_a_time_is_asked_about_again_after_five_minutes(until: float | None) -> None:
+@pytest.mark.parametrize("until", [None, NOON - 60, NOON + 9 * 86400, 4e9])
+def test_a_usage_limit_without_a_time_that_can_be_is_asked_about_again_after_five_minutes(
+    until: float | None,
+) -> None:
     play = Play()
     play.fill()
     play.end("T-1", "usage limited", until)
@@ -240,6 +242,15 @@ def test_a_rejection_heard_from_one_worker_parks_the_others_at_once() -> None:
     play.fill()
     play.tell(window("rejected", NOON + 60), "T-1")
     assert play.hold() == Hold("the usage limit is reached", NOON + 60)
+
+
+def test_a_rejection_until_a_time_that_no_window_lasts_parks_nothing() -> None:
+    play = Play()
+    play.fill()
+    play.tell(window("rejected", NOON + 9 * 86400), "T-1")
+    play.tell(window("allowed_warning", 4e9), "T-2")
+    play.tell(ANSWERED)
+    assert play.fill() == 4
 
 
 def test_the_longer_of_two_pauses_holds() -> None:

@@ -8,9 +8,11 @@ told and the time it is given, and by nothing else.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from msgspec import Struct
+
+from orchestrator.core.resets import LONGEST_WAIT
 
 FIRST_WINDOW = 4
 """Workers at once before any has answered: the default parallelism; a larger one grows with each answer."""
@@ -134,7 +136,7 @@ class Governor:
             self._cut(worker, now)
             self._pause_after_refusal(outcome, now)
         elif outcome == "usage limited":
-            self.pause("the usage limit is reached", until if until and until > now else now + LIMIT_PAUSE)
+            self.pause("the usage limit is reached", until if _can_be(until, now) else now + LIMIT_PAUSE)
         del self._workers[key]
         # The sum of what is left would keep the rounding errors of a long run.
         self._reserved = self._reserved - worker.reserve if self._workers else 0.0
@@ -206,7 +208,9 @@ class Governor:
 
     def _note_window(self, sign: Sign, now: float) -> None:
         until = sign.until.timestamp() if sign.until else None
-        if sign.status == "rejected" and until and until > now:
+        if not _can_be(until, now):
+            until = None
+        if sign.status == "rejected" and until:
             self.pause("the usage limit is reached", until)
         self._warned = until if sign.status == "allowed_warning" else None
 
@@ -250,3 +254,8 @@ class Governor:
         if not mine or any(worker.answered for worker in mine):
             return False
         return now - self._used.get(prefix, -CACHED_FOR) >= CACHED_FOR
+
+
+def _can_be(until: float | None, now: float) -> TypeGuard[float]:
+    """Whether a usage limit can reset then."""
+    return until is not None and now < until <= now + LONGEST_WAIT.total_seconds()
