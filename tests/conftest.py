@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from installation import User, another_version, cache_with_packages
 from project import Project
 
 MEMORY = Path("/dev/shm")
@@ -37,6 +38,24 @@ def project(tmp_path: Path) -> Iterator[Project]:
     found = Project(tmp_path)
     yield found
     found.clear()
+
+
+@pytest.fixture(scope="session")
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder with the packages of the program."""
+    return cache_with_packages(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def user(tmp_path: Path, cache_folder: Path) -> User:
+    """Somebody with a home of their own, who has the packages."""
+    return User(tmp_path, XDG_CACHE_HOME=str(cache_folder))
+
+
+@pytest.fixture
+def older(tmp_path: Path) -> Path:
+    """The skill in an older version, to install from."""
+    return another_version(tmp_path / "older", "0.0.9")
 
 
 # Inputs are made more slowly on a busy machine; that says nothing about what is tested.

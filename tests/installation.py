@@ -17,6 +17,7 @@ from orchestrator.environment import STATE_FILE, Environment, fingerprint
 from orchestrator.skillfiles import ENTRY, NAME
 
 ROOT = Path(__file__).resolve().parent.parent
+CHANGED, ADDED, GONE = "workflow.md", "notes/mine.md", "examples.md"
 PLAN = """\
 request: Say hello
 tasks:
@@ -114,3 +115,10 @@ def tree(folder: Path, but: Iterable[str] = ("__pycache__",)) -> set[str]:
     return {
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if not set(path.parts) & set(but)
     }
+
+
+def personalise(skill: Path) -> None:
+    """Change a file and add one."""
+    (skill / CHANGED).write_text("changed")
+    (skill / ADDED).parent.mkdir()
+    (skill / ADDED).write_text("added")
