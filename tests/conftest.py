@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hostile import Hostile
 from hypothesis import HealthCheck, settings
 from installation import User, another_version, cache_with_packages
 from project import Project
@@ -56,6 +57,11 @@ def user(tmp_path: Path, cache_folder: Path) -> User:
 def older(tmp_path: Path) -> Path:
     """The skill in an older version, to install from."""
     return another_version(tmp_path / "older", "0.0.9")
+
+
+@pytest.fixture
+def hostile(project: Project, tmp_path: Path) -> Hostile:
+    return Hostile(project, tmp_path / "hostile")
 
 
 # Inputs are made more slowly on a busy machine; that says nothing about what is tested.
