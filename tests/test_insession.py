@@ -56,6 +56,17 @@ def test_a_plan_for_the_session_alone_goes_from_next_to_the_end(project: Project
     assert "the end" in (project.workspace / "final_output.md").read_text()
 
 
+def test_plan_says_which_tasks_are_for_a_session_and_that_no_worker_is_paid(project: Project) -> None:
+    plan(project, session("A"), shell("B", "true"), session("C", needs=["A"]))
+
+    shown = project.do("plan")
+
+    assert (
+        "for a session, which pays for its own words: A, C\ncost: none, no task starts a worker\n"
+        in shown.out
+    )
+
+
 def test_next_in_json_names_the_file_and_the_prompt(project: Project) -> None:
     plan(project, session("A"))
 

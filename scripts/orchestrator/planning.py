@@ -174,8 +174,10 @@ def _sources(plan: Plan) -> str:
 def _costs(plan: Plan, cost: Estimate, project: Path) -> Iterator[str]:
     workers = [task for task in plan.tasks if task.cli == "claude"]
     grows = plan.replan != "off"
+    if here := [task.id for task in plan.tasks if task.cli == "session"]:
+        yield f"for a session, which pays for its own words: {_named(here)}"
     if not workers and not grows:
-        yield "cost: none, no task uses a model"
+        yield "cost: none, no task starts a worker"
         return
     if cost.workers:
         yield (
