@@ -114,7 +114,7 @@ def test_init_refuses_while_a_run_is_unfinished(project: Project) -> None:
 
 def test_validate_answers_in_words_and_in_json(project: Project) -> None:
     project.plan(shell("A", "echo x"))
-    assert "valid, 1 task" in project.do("validate", "plan.yaml").out
+    assert "valid, 1 task\n" in project.do("validate", "plan.yaml").out
     assert json.loads(project.do("validate", "plan.yaml", "--json").out)["valid"] is True
     project.plan(shell("A", "echo x", needs=["A"]))
     done = project.do("validate", "plan.yaml", "--json")

@@ -138,7 +138,7 @@ def init(context: click.Context, request: str | None, master: Path | None, new: 
 def validate(context: click.Context, plan: Path | None, schema: bool, as_json: bool) -> int:
     """Check PLAN (default: the workspace's plan.yaml) and report every problem at once."""
     from orchestrator import runs
-    from orchestrator.core import checks
+    from orchestrator.core import checks, growth
     from orchestrator.edges import planfile
     from orchestrator.errors import PlanError
 
@@ -161,7 +161,12 @@ def validate(context: click.Context, plan: Path | None, schema: bool, as_json: b
         _print_json({"valid": True, "problems": [], "warnings": warnings, "tasks": len(found.tasks)})
     else:
         click.echo(
-            "\n".join([f"{path}: valid, {len(found.tasks)} tasks", *(f"note: {one}" for one in warnings)])
+            "\n".join(
+                [
+                    f"{path}: valid, {growth.counted(len(found.tasks), 'task')}",
+                    *(f"note: {one}" for one in warnings),
+                ]
+            )
         )
     return 0
 

@@ -15,6 +15,7 @@ from orchestrator import claudeprogram, runs
 from orchestrator.core.advice import Outlook, outlook
 from orchestrator.core.estimate import ASSUMED, Estimate, estimate
 from orchestrator.core.events import PlanAccepted
+from orchestrator.core.growth import counted
 from orchestrator.core.plan import Plan, Task
 from orchestrator.core.scheduler import weights
 from orchestrator.core.state import RunState
@@ -119,7 +120,8 @@ def _outlook(plan: Plan, view: Outlook, state: RunState, ascii_only: bool) -> It
             yield f"  {more} and {len(names) - MOST_NAMES} more in this batch"
     if len(view.batches) > MOST_BANNERS:
         yield f"{more} and {len(view.batches) - MOST_BANNERS} more batches"
-    yield f"{len(plan.tasks)} tasks in {len(view.batches)} batches, {plan.limits.parallelism} at a time"
+    batches = f"{len(view.batches)} batch{'' if len(view.batches) == 1 else 'es'}"
+    yield f"{counted(len(plan.tasks), 'task')} in {batches}, {plan.limits.parallelism} at a time"
     yield f"critical path: {duration(view.critical_seconds)} through {_named(view.critical_path)}"
     yield (
         f"expected: {duration(view.expected_seconds)} for {duration(view.work_seconds)} of work "

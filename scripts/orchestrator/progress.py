@@ -240,7 +240,7 @@ def summary(state: RunState) -> str:
     took = ""
     if state.finished and state.resumed and not state.running:
         took = f" in {duration((state.finished.time - state.resumed).total_seconds())}"
-    return f"{len(tasks)} tasks: {counts or 'none'}{planning}{took}{cost}"
+    return f"{growth.counted(len(tasks), 'task')}: {counts or 'none'}{planning}{took}{cost}"
 
 
 def _over(state: RunState) -> str:
