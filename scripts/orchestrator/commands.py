@@ -160,14 +160,9 @@ def validate(context: click.Context, plan: Path | None, schema: bool, as_json: b
     if as_json:
         _print_json({"valid": True, "problems": [], "warnings": warnings, "tasks": len(found.tasks)})
     else:
-        click.echo(
-            "\n".join(
-                [
-                    f"{path}: valid, {growth.counted(len(found.tasks), 'task')}",
-                    *(f"note: {one}" for one in warnings),
-                ]
-            )
-        )
+        click.echo(f"{path}: valid, {growth.counted(len(found.tasks), 'task')}")
+        for warning in warnings:
+            click.echo(f"note: {warning}")
     return 0
 
 
