@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
@@ -106,6 +106,13 @@ class MakeReal(Protocol):
         environment: dict[str, str] | None = None,
         **options: Any,
     ) -> RealProject: ...
+
+
+class Shop(NamedTuple):
+    """The shop of `shop.py`, grown to its end."""
+
+    project: RealProject
+    done: Done
 
 
 def lines(output: str) -> list[dict[str, Any]]:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import shop
 from api_requests import Script
 from claude_program import FOLDER_VARIABLE, NEWEST, VERSIONS, is_there
 from messages_api import MessagesApi
-from realclaude import Login, MakeReal, RealProject
+from realclaude import Login, MakeReal, RealProject, Shop
 
 HERE = Path(__file__).resolve().parent
 
@@ -31,15 +32,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.real)
-            # Those of a file one after the other: a worker takes half a second of a core to start.
-            item.add_marker(pytest.mark.xdist_group(f"claude-{item.path.stem}"))
+            if "finished_shop" in item.fixturenames:  # type: ignore[attr-defined]
+                item.add_marker(pytest.mark.xdist_group("shop"))
+
+
+@pytest.fixture(scope="session")
+def finished_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """Made once, by two dozen workers: tests look at it, and may do what leaves it as it is."""
+    need(NEWEST)
+    with MessagesApi(shop.script()) as api:
+        project = RealProject(tmp_path_factory.mktemp("shop"), api, NEWEST)
+        try:
+            project.plan(**shop.PLAN)
+            yield Shop(project, project.run())
+        finally:
+            project.clear()
+
+
+def need(version: str) -> None:
+    """Skips where that version of the program is not installed."""
+    if not is_there(version):
+        pytest.skip(f"claude {version} is not installed: run tests/check.py, or set {FOLDER_VARIABLE}")
 
 
 @pytest.fixture
 def real(tmp_path: Path, version: str) -> Iterator[MakeReal]:
     """Makes project folders; whatever is left of them at the end is killed."""
-    if not is_there(version):
-        pytest.skip(f"claude {version} is not installed: run tests/check.py, or set {FOLDER_VARIABLE}")
+    need(version)
     with ExitStack() as stack:
 
         def make(

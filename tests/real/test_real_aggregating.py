@@ -8,7 +8,7 @@ from threading import Event
 import shop
 from api_answers import Answer
 from api_requests import Request
-from realclaude import MakeReal, RealProject
+from realclaude import MakeReal, RealProject, Shop
 
 
 def final(project: RealProject) -> str:
@@ -23,10 +23,8 @@ def by_worker_type(text: str) -> list[list[int]]:
     return [[int(row[column]) for column in (1, 2, 5, 7, 8)] for row in cells]
 
 
-def test_the_documents_of_the_shop_tell_how_it_grew_and_add_up(real: MakeReal) -> None:
-    project = real(shop.script())
-    project.plan(**shop.PLAN)
-    done = project.run()
+def test_the_documents_of_the_shop_tell_how_it_grew_and_add_up(finished_shop: Shop) -> None:
+    project, done = finished_shop
     plan = (project.workspace / "master_plan.md").read_text()
 
     assert "- Complexity: 4 of 4 conditions hold\n" in plan

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import shop
-from realclaude import MakeReal, RealProject
+from realclaude import RealProject, Shop
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "dynamic.md"
 
@@ -18,11 +18,8 @@ def calls(project: RealProject) -> Counter[str]:
     return Counter(event["call"] for event in project.events("PlanRevised") if "call" in event)
 
 
-def test_the_shop_grows_through_rounds_and_recoveries_to_a_deliverable(real: MakeReal) -> None:
-    project = real(shop.script())
-    project.plan(**shop.PLAN)
-
-    done = project.run()
+def test_the_shop_grows_through_rounds_and_recoveries_to_a_deliverable(finished_shop: Shop) -> None:
+    project, done = finished_shop
 
     assert done.status == 0, done
     statuses = project.statuses()
@@ -45,10 +42,8 @@ def test_the_shop_grows_through_rounds_and_recoveries_to_a_deliverable(real: Mak
     assert "Prices are whole cents." in payment.text
 
 
-def test_nothing_is_paid_twice_when_the_finished_shop_is_run_again(real: MakeReal) -> None:
-    project = real(shop.script())
-    project.plan(**shop.PLAN)
-    project.run()
+def test_nothing_is_paid_twice_when_the_finished_shop_is_run_again(finished_shop: Shop) -> None:
+    project, _ = finished_shop
     asked, cost = len(project.api.requests), project.document()["run"]["cost_usd"]
 
     again = project.run()
@@ -59,10 +54,8 @@ def test_nothing_is_paid_twice_when_the_finished_shop_is_run_again(real: MakeRea
     assert project.document()["run"]["cost_usd"] == cost
 
 
-def test_the_document_shows_the_rounds_of_this_run(real: MakeReal) -> None:
-    project = real(shop.script())
-    project.plan(**shop.PLAN)
-    project.run()
+def test_the_document_shows_the_rounds_of_this_run(finished_shop: Shop) -> None:
+    project, _ = finished_shop
     if os.environ.get("UPDATE_GOLDEN"):
         PAGE.write_text(with_rounds(PAGE.read_text(encoding="utf-8"), rounds_of(project)), encoding="utf-8")
 
