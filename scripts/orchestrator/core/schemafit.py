@@ -40,16 +40,16 @@ class _Unknowable(Exception):
     pass
 
 
-def misfit(schema: Mapping[str, Any], value: Any, matches: Matches) -> str:
+def misfit(schema: Mapping[str, Any], value: Any, matches: Matches, most: int = STEPS) -> str:
     """The first thing in `value` that does not fit, with its place; empty where all of it does.
 
-    A keyword that hangs on a pattern of which nobody can tell is taken to be kept.
+    A keyword that hangs on a pattern of which nobody can tell is taken to be kept. After `most` steps it is given up.
     """
-    walk = _Walk(schema, matches)
+    walk = _Walk(schema, matches, most)
     try:
         found = next(walk.problems(schema, value, ()), None)
     except _TooMuch:
-        return f"takes more than {STEPS:,} steps to check against its schema"
+        return f"takes more than {most:,} steps to check against its schema"
     except RecursionError:
         return "is nested too deeply to be checked"
     return one_line(f"{_pointer(found.place)}: {found.message}", LONGEST_MISFIT) if found else ""
@@ -64,9 +64,9 @@ def _pointer(place: Place) -> str:
 class _Walk:
     """One value against one schema."""
 
-    def __init__(self, root: Mapping[str, Any], matches: Matches) -> None:
+    def __init__(self, root: Mapping[str, Any], matches: Matches, most: int) -> None:
         self.root, self.matches = root, matches
-        self.left = STEPS
+        self.left = most
         self.trials = 0
         self.known: dict[int, frozenset[Any]] = {}
 
