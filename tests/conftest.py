@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +20,8 @@ ENOUGH = 2 << 30
 
 def pytest_configure(config: pytest.Config) -> None:
     # Every event and every installed file is synced, and on a busy disk tests would do little but wait for that.
-    if config.option.basetemp is None and in_memory():
-        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    if config.option.basetemp is None and "TMPDIR" not in os.environ and in_memory():
+        os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
 
 def in_memory() -> bool:
