@@ -60,7 +60,8 @@ def test_the_wheel_has_every_file_of_the_package(names: list[str]) -> None:
 
 def test_the_wheel_has_every_template(names: list[str]) -> None:
     folder = ROOT / "templates"
-    templates = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    files = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    templates = [path.relative_to(folder).as_posix() for path in files]
 
     assert "workers/general.md" in templates
     assert [name for name in templates if f"orchestrator/_skill/templates/{name}" not in names] == []
