@@ -67,6 +67,14 @@ def test_version_and_help_say_what_there_is(project: Project) -> None:
         ["log", "A"],
         ["aggregate"],
         ["--workspace", ".git/x", "status"],
+        ["--workspace", "", "status"],
+        ["--workspace", "/dev/null", "init", "x"],
+        ["--workspace", "/dev/null/x", "status"],
+        ["init", " "],
+        ["run", "--budget", "nan"],
+        ["run", "--budget", "1e400"],
+        ["auto", "x", "--budget", "inf"],
+        ["aggregate", "--synthesize", "--budget", "nan"],
     ],
     ids=" ".join,
 )
@@ -77,6 +85,23 @@ def test_what_cannot_be_done_as_typed_is_refused_with_2_and_makes_nothing(
     assert done.status == 2
     assert done.err
     assert not (project.workspace / "journal.jsonl").exists()
+
+
+def test_a_link_that_leads_to_itself_is_refused_wherever_a_path_is_given(project: Project) -> None:
+    (project.folder / "loop").symlink_to("loop")
+    project.plan(shell("A", "true"))
+    project.run()
+    for words in (
+        ["--workspace", "loop", "status"],
+        ["--workspace", "loop", "run", "plan.yaml"],
+        ["run", "loop"],
+        ["init", "--from", "loop"],
+        ["aggregate", "--to", "loop"],
+        ["demo", "loop"],
+    ):
+        done = project.do(*words)
+        assert (words, done.status, len(done.err.splitlines())) == (words, 2, 1)
+    assert (project.folder / "loop").is_symlink()
 
 
 def test_a_plan_with_problems_is_refused_and_the_workspace_is_as_it_was(project: Project) -> None:
@@ -308,6 +333,31 @@ def test_watching_where_nothing_was_run_says_so_as_status_does(project: Project)
     assert "nothing has been run here yet" in told.out
     assert project.do("status", "--watch") == told
     assert json.loads(project.do("status", "--watch", "--json").out)["run"]["state"] == "none"
+
+
+def test_a_terminal_without_our_signs_gets_their_codes_and_json_is_whole(project: Project) -> None:
+    project.plan(shell("A", "true", title="✓"))
+    project.environment["PYTHONIOENCODING"] = "latin-1"
+    done = project.do("plan", "plan.yaml")
+    assert (done.status, "[A: \\u2713]" in done.out) == (0, True)
+    events = [json.loads(line) for line in project.run("--json").out.splitlines()]
+    assert [e["plan"]["tasks"][0]["title"] for e in events if e["type"] == "PlanAccepted"] == ["✓"]
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("--version >/dev/full", 5),
+        ("status >/dev/full", 5),
+        ("validate no-such-plan 2>/dev/full", 2),
+        ("oh 2>/dev/full", 2),
+    ],
+)
+def test_a_full_disk_behind_an_output_is_an_exit_status_and_no_traceback(
+    project: Project, line: str, status: int
+) -> None:
+    done = project.finish(project.start(inside=("sh", "-c", f'exec "$@" {line}', "sh")))
+    assert done.status == status
 
 
 def test_status_in_json_is_utf_8_whatever_the_terminal_speaks(project: Project) -> None:

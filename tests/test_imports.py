@@ -16,6 +16,7 @@ SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 # package itself are free to all. A room is a folder or a module of scripts/orchestrator/.
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
+    "options": set(),
     "environment": set(),
     "installer": {"environment"},
     "bootstrap": {"environment", "installer"},
@@ -49,7 +50,7 @@ ROOMS: dict[str, set[str]] = {
     "health": {"claudeprogram", "runs", "progress", "clis", "edges", "core"},
     "running": {"claudeprogram", "dynamic", "runs", "progress", "live", "following", "clis", "edges", "core"},
     "steering": {"running", "runs", "progress", "following", "edges", "core"},
-    "aggregating": {"claudeprogram", "running", "runs", "progress", "edges", "core"},
+    "aggregating": {"options", "claudeprogram", "running", "runs", "progress", "edges", "core"},
     "demonstration": {"running", "runs", "edges", "core"},
     "offering": {"runs", "progress", "assignments", "resultfiles", "edges", "core"},
     "insession": {
@@ -65,9 +66,9 @@ ROOMS: dict[str, set[str]] = {
     "skillcheck": {"installing", "skillfiles", "pathcommand"},
     "installcommands": {"installing", "skillcheck", "skillfiles"},
     "steeringcommands": {"steering", "edges", "core"},
-    "plancommands": {"automatic", "revisions", "rollback", "running", "edges", "core"},
+    "plancommands": {"options", "automatic", "revisions", "rollback", "running", "edges", "core"},
     "commands": {
-        *("plancommands", "steeringcommands"),
+        *("options", "plancommands", "steeringcommands"),
         *("aggregating", "sessioncommands", "insession", "demonstration", "running", "health", "planning"),
         *("installcommands", "following", "progress"),
         *("dynamic", "runs", "dispatcher", "clis", "edges", "core"),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import gc
+import io
 import os
 import sys
+from contextlib import suppress
 
 from orchestrator import __version__
 
@@ -18,21 +20,32 @@ OBJECTS_TO_LOOK_AMONG = 25_000
 
 def main() -> None:
     """Runs the command line; `--version` alone is answered without importing what the commands need."""
-    if sys.argv[1:] == ["--version"]:
-        print(f"orchestrate {__version__}")
-        return
     open_what_is_closed()
-    gc.set_threshold(OBJECTS_TO_LOOK_AMONG)
-    from orchestrator.commands import main as run
-
-    status = flushed(run())
+    status = flushed(_tell_version() if sys.argv[1:] == ["--version"] else _run())
     # Else Python looks through all objects once more at its end: 10 ms, where a person waits for 60.
     gc.freeze()
     sys.exit(status)
 
 
+def _tell_version() -> int:
+    with suppress(OSError):
+        print(f"orchestrate {__version__}", flush=True)
+        return 0
+    return ENVIRONMENT
+
+
+def _run() -> int:
+    gc.set_threshold(OBJECTS_TO_LOOK_AMONG)
+    from orchestrator.commands import main as run
+
+    return run()
+
+
 def open_what_is_closed() -> None:
-    """Give a process that was started without standard streams, by cron say, empty ones."""
+    """Give a process that was started without standard streams, by cron say, empty ones.
+
+    Where a terminal has no sign for a character, its code is shown.
+    """
     for number in range(3):
         try:
             os.fstat(number)
@@ -40,6 +53,8 @@ def open_what_is_closed() -> None:
             os.open(os.devnull, os.O_RDWR)
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def flushed(status: int) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.errors import UsageError
+from orchestrator.options import DOLLARS
 
 if TYPE_CHECKING:
     from orchestrator.core.state import RunState
@@ -34,9 +35,7 @@ Exit codes:
 @click.option(
     "--synthesize", is_flag=True, help="Have a model join the results first: one call, paid once for them."
 )
-@click.option(
-    "--budget", type=click.FloatRange(0, min_open=True), help="USD of the whole run, instead of its limit."
-)
+@click.option("--budget", type=DOLLARS, help="USD of the whole run, instead of its limit.")
 @click.option("--claude", "program", metavar="PATH", help="The claude program.")
 @click.pass_context
 def aggregate(
@@ -66,7 +65,8 @@ def put_together(workspace: Workspace, to: Path | None) -> Path:
     from orchestrator.edges.workspace import explained
     from orchestrator.runs import Options, Run
 
-    if to is not None and to.exists() and not to.is_file():
+    path = Path(os.path.realpath(to)) if to else workspace.final_output
+    if os.path.lexists(path) and not path.is_file():
         raise UsageError(f"{to} is not a file that can be replaced; name another")
     state, history = runs.load(workspace)
     if not state.run:
@@ -76,7 +76,6 @@ def put_together(workspace: Workspace, to: Path | None) -> Path:
             run = Run(workspace, state, history, Options())
             run.restore_results()
             run.close()
-    path = to.resolve() if to else workspace.final_output
     with explained(f"cannot write {path}"):
         Views(workspace, history).final(state, datetime.now(UTC), path)
     return path

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from orchestrator import (
     steeringcommands,
 )
 from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageError
+from orchestrator.options import DOLLARS
 
 if TYPE_CHECKING:
     from orchestrator.edges.workspace import Workspace
@@ -45,18 +46,25 @@ def main() -> int:
     except click.exceptions.Abort:
         return 130
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
         return error.exit_code
     except OrchestratorError as error:
-        click.echo(f"orchestrate: {error}" if "\n" not in str(error) else str(error), err=True)
+        _complain(f"orchestrate: {error}" if "\n" not in str(error) else str(error))
         return error.exit_code
     except KeyboardInterrupt:
         return 130
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
         problem = EnvironmentProblem(f"{what}{error.strerror or error}; nothing that was recorded is lost")
-        click.echo(f"orchestrate: {problem}", err=True)
+        _complain(f"orchestrate: {problem}")
         return problem.exit_code
+
+
+def _complain(text: str) -> None:
+    # Where it cannot be said, the exit status says it all the same.
+    with suppress(OSError):
+        click.echo(text, err=True)
 
 
 @click.group(
@@ -65,17 +73,19 @@ def main() -> int:
 @click.version_option(__version__, message="orchestrate %(version)s")
 @click.option(
     "--workspace",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     help="Use this workspace instead of the nearest .orchestrator/.",
 )
 @click.pass_context
-def orchestrate(context: click.Context, workspace: Path | None) -> None:
+def orchestrate(context: click.Context, workspace: str | None) -> None:
     """Run a plan of many tasks as parallel, judged, resumable workers.
 
     init makes a plan to fill in, validate checks it, plan shows what it would do, run runs it or takes it up
     again, status and wait tell how it goes, aggregate puts the results together.
     """
-    context.obj = workspace
+    if workspace == "":
+        raise UsageError("--workspace names no folder: is a variable empty?")
+    context.obj = Path(workspace) if workspace else None
 
 
 def _workspace(context: click.Context) -> Workspace:
@@ -86,12 +96,6 @@ def _workspace(context: click.Context) -> Workspace:
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 ascii_option = click.option("--ascii", "ascii_only", is_flag=True, help="No icons.")
-
-
-def _finite(_context: click.Context, _parameter: click.Parameter, value: float | None) -> float | None:
-    if value is None or math.isfinite(value):
-        return value
-    raise click.BadParameter(f"{value} bounds nothing.")
 
 
 plan_argument = click.argument("plan", required=False, type=click.Path(path_type=Path))
@@ -111,7 +115,7 @@ def init(context: click.Context, request: str | None, master: Path | None, new: 
     from orchestrator.edges.planfile import read_text
     from orchestrator.edges.workspace import write_whole
 
-    if (request is None) == (master is None):
+    if (request is None) == (master is None) or (request is not None and not request.strip()):
         raise UsageError("say what the plan is for: `init REQUEST`, or `init --from MASTER_PLAN.md`")
     text = plan_from_master(read_text(master), str(master)) if master else starter_plan(request or "")
     workspace = _workspace(context)
@@ -183,12 +187,7 @@ def plan_command(context: click.Context, plan: Path | None, as_json: bool, ascii
 @click.option(
     "--parallelism", type=click.IntRange(1), help="Attempts running at once, instead of the plan's limit."
 )
-@click.option(
-    "--budget",
-    type=click.FloatRange(0, min_open=True),
-    callback=_finite,
-    help="USD, instead of the plan's limit.",
-)
+@click.option("--budget", type=DOLLARS, help="USD, instead of the plan's limit.")
 @click.option("--new", is_flag=True, help="Archive the run in the workspace and begin another.")
 @click.option("--retry-failed", is_flag=True, help="Give failed and blocked tasks fresh attempts.")
 @click.option("--dry-run", is_flag=True, help="Print the command lines and run nothing.")
@@ -352,7 +351,7 @@ def _seconds(duration: str) -> float:
 def _print_json(value: Any) -> None:
     import msgspec
 
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
 def _shows_icons() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ SCRIPTS = Path(__file__).parent / "demo"
 
 def run(named: Path | None, folder: Path | None, cli: str, program: str | None, here: Path) -> int:
     """Begin the demo afresh in its own workspace, run it, and say where its files are."""
-    target = (here / folder).resolve() if folder else repository()
+    target = Path(os.path.realpath(here / folder)) if folder else repository()
     if not target.is_dir():
         raise UsageError(f"{target} is not a folder")
     workspace = Workspace.find(named or Path(NAME), here)

@@ -148,7 +148,7 @@ def _tell_discovered(
         document = msgspec.json.decode(b"\n".join(rundocument.document(state, alive, datetime.now(UTC))))
         listed = [{"seq": event.seq, "task": event.task, "report": event.report} for event in found]
         document |= {"exit": status, "since": discoveries.last, "discoveries": listed}
-        click.echo(msgspec.json.encode(document).decode())
+        click.echo(msgspec.json.encode(document))
         return status
     for event in found:
         click.echo("\n".join(_discovered(event)))

@@ -76,7 +76,7 @@ def _check(where: Places, as_json: bool) -> int:
     status = max(finding.status for finding in findings)
     if as_json:
         answer = {"healthy": not status, "findings": findings}
-        click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
+        click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2))
     else:
         for finding in findings:
             click.echo(f"{'BAD' if finding.status else 'ok '} {finding.name}: {finding.text}")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.options import DOLLARS
+
 if TYPE_CHECKING:
     from orchestrator.edges.workspace import Workspace
 
@@ -40,9 +42,7 @@ def _workspace(context: click.Context) -> Workspace:
 @click.command()
 @click.argument("request")
 @click.option("--ask", is_flag=True, help="Let each change of the plan wait for `approve`.")
-@click.option(
-    "--budget", type=click.FloatRange(0, min_open=True), help="USD that it may cost at most. Required."
-)
+@click.option("--budget", type=DOLLARS, help="USD that it may cost at most. Required.")
 @click.option(
     "--max-tasks", type=click.IntRange(1), default=50, show_default=True, help="Tasks of the whole plan."
 )

@@ -53,7 +53,7 @@ def show(workspace: Workspace, path: Path | None, here: Path, as_json: bool, asc
     cost = estimate(plan, learned.spent, done)
     if as_json:
         document = _document(plan, view, state, again, cost, trusted)
-        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
     else:
         lines = [
             *(_outlook(plan, view, state, ascii_only) if plan.tasks else ()),

@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from heapq import nsmallest
 from pathlib import Path
@@ -82,7 +83,7 @@ def plain(state: RunState) -> Callable[[Sequence[Event]], None]:
 
 def json_lines(written: Sequence[Event]) -> None:
     """A listener that writes every event to stdout as it stands in the journal."""
-    out("\n".join(events.encode(event).decode() for event in written))
+    _write(sys.stdout.buffer, b"".join(events.encode(event) + b"\n" for event in written))
 
 
 def line_of(event: Event, state: RunState) -> str:
@@ -158,22 +159,18 @@ def _finished(state: RunState, event: AttemptFinished) -> str:
 
 def say(text: str) -> None:
     """A line for people, on stderr; a terminal that is gone is no reason to stop a run."""
-    _write(sys.stderr, text)
+    _write(sys.stderr, text + "\n")
 
 
 def out(text: str) -> None:
     """A line of data, on stdout."""
-    _write(sys.stdout, text)
+    _write(sys.stdout, text + "\n")
 
 
-def _write(stream: Any, text: str) -> None:
-    try:
-        stream.write(text + "\n")
+def _write(stream: Any, text: Any) -> None:
+    with suppress(OSError, ValueError):
+        stream.write(text)
         stream.flush()
-    except UnicodeEncodeError:
-        stream.write(text.encode("ascii", "backslashreplace").decode() + "\n")
-    except (OSError, ValueError):
-        pass
 
 
 def ending(state: RunState, workspace: Workspace) -> list[str]:

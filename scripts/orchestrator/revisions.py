@@ -208,7 +208,7 @@ def _print(checked: Checked | None, name: str, words: str, outcome: Outcome | No
             "refused": getattr(outcome, "refused", ()) or checked.found.refused,
             "near": checked.found.near,
         }
-    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
 
 
 def _because(reason: str) -> str:

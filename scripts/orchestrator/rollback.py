@@ -52,7 +52,7 @@ def roll_back(workspace: Workspace, to: str, as_json: bool) -> int:
         takenback.finish(workspace)
         _render(workspace)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(taken), indent=2).decode())
+        click.echo(msgspec.json.format(msgspec.json.encode(taken), indent=2))
     else:
         click.echo("\n".join(_lines(workspace, taken)))
     return 0

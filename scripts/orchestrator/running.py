@@ -180,7 +180,7 @@ def _is_kept(state: RunState, task: Task) -> bool:
 
 
 def _copy_plan(workspace: Workspace, given: Path | None) -> None:
-    if given is not None and given.resolve() != workspace.plan_file:
+    if given is not None and Path(os.path.realpath(given)) != workspace.plan_file:
         write_whole_bytes(str(workspace.plan_file), given.read_bytes(), durable=True)
 
 

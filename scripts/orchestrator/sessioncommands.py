@@ -37,7 +37,7 @@ def _workspace(context: click.Context) -> Workspace:
 def _print_json(value: Any) -> None:
     import msgspec
 
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
 @click.command("next", epilog=OF_BEGINNING)

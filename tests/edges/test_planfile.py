@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core.plan import Limits, Plan, Task
+from orchestrator.edges import planfile
 from orchestrator.edges.planfile import LARGEST_FILE, MOST_PROBLEMS, parse_plan, read_plan, read_text
 from orchestrator.edges.planproblems import explain
 from orchestrator.errors import PlanError
@@ -416,3 +417,18 @@ def test_a_damaged_plan_never_raises_anything_but_a_plan_error(seed: int) -> Non
     except PlanError:
         return
     assert plan.tasks
+
+
+def test_a_plan_can_come_through_a_pipe_and_one_that_stays_empty_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, ONE.encode())
+    os.close(writer)
+    assert read_plan(Path(f"/dev/fd/{reader}")).tasks[0].id == "T-01"
+    os.close(reader)
+
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr(planfile, "PATIENCE", 0)
+    with pytest.raises(PlanError, match="nothing was written into this pipe"):
+        read_text(tmp_path / "pipe")

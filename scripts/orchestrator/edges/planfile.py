@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import gc
+import os
+import select
+import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -19,6 +22,9 @@ from orchestrator.core.workers import BUNDLED
 from orchestrator.edges.forms import NOT_IN_DEFAULTS, plan_form, with_defaults
 from orchestrator.edges.quickread import Unusual, quick_json, quick_yaml
 from orchestrator.errors import PlanError
+
+PATIENCE = 10
+"""Seconds for whoever writes a plan into a pipe to begin: `run <(generate)` may take a while."""
 
 LARGEST_FILE = 128 * 1024 * 1024
 """Bytes: five times a plan of 100,000 tasks; reading takes about eight times as much memory."""
@@ -144,13 +150,28 @@ def _no_collection() -> Iterator[None]:
 def _bytes(path: Path) -> bytes:
     name = _printable(str(path))
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_at_once) as file:
+            if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):
+                _await_text(file.fileno(), name)
             return file.read(LARGEST_FILE + 1)
     except OSError as error:
         why = _UNREADABLE.get(error.errno or 0, error.strerror or str(error))
         raise PlanError([f"{name}: {why}"]) from error
     except ValueError as error:
         raise PlanError([f"{name}: this cannot be the name of a file"]) from error
+
+
+def _at_once(path: str, flags: int) -> int:
+    # A pipe that nobody writes into would be waited for without end already here.
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _await_text(pipe: int, name: str) -> None:
+    waiting = select.poll()
+    waiting.register(pipe, select.POLLIN)
+    if not waiting.poll(1000 * PATIENCE):
+        raise PlanError([f"{name}: nothing was written into this pipe for {PATIENCE} s"])
+    os.set_blocking(pipe, True)
 
 
 def _text(data: bytes, name: str) -> str:

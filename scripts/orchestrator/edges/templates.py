@@ -89,7 +89,7 @@ def _is_there(folder: Path, template: str) -> bool:
     path = folder / template
     if not os.path.lexists(path):
         return False
-    if not path.resolve().is_relative_to(folder.resolve()):
+    if not Path(os.path.realpath(path)).is_relative_to(folder.resolve()):
         raise UsageError(f"{path}: leads out of its folder; put a copy there instead")
     return True
 

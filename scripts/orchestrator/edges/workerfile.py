@@ -91,7 +91,7 @@ def _beginning(path: Path, folder: Path, most: int) -> bytes:
     Raises:
         OSError: it cannot be read, is none, or is a link that leads out of the folder.
     """
-    if not path.resolve().is_relative_to(folder.resolve()):
+    if not Path(os.path.realpath(path)).is_relative_to(folder.resolve()):
         raise OSError(errno.EXDEV, "leads out of its folder; put a copy there instead")
     # Not blocking: a named pipe would keep the program waiting for ever.
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:

@@ -43,13 +43,16 @@ class Workspace:
         """The workspace named on the command line, else the nearest one upwards from `here`, else one to be made.
 
         Raises:
-            UsageError: the place is one that Claude Code protects.
+            UsageError: the place is one that Claude Code protects, or no folder.
         """
-        root = (here / named).resolve() if named else _nearest(here.resolve())
+        root = Path(os.path.realpath(here / named)) if named else _nearest(here.resolve())
         if any(part in PROTECTED for part in root.parts):
             raise UsageError(
                 f"{root}: a workspace cannot be under .claude/ or .git/ (Claude Code protects both)"
             )
+        there = next(folder for folder in (root, *root.parents) if os.path.lexists(folder))
+        if not there.is_dir():
+            raise UsageError(f"{there} is not a folder; a workspace is one, name another")
         return cls(root)
 
     def create(self) -> None:
