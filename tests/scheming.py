@@ -171,6 +171,17 @@ def climbs(_call: str, number: int) -> object:
     return {"reason": "smaller", "split": split} if number == 2 else {"reason": "there is no other way"}
 
 
+def recovers(call: str, number: int) -> object:
+    """Is sane from the second call on."""
+    return {"reason": ""} if number == 1 else sane(call, number)
+
+
+def recovers_late(call: str, number: int) -> object:
+    """Its first two calls fail, until the second is tried again."""
+    attempt = int(os.environ["ORCHESTRATE_ATTEMPT"].rpartition(".")[2])
+    return sane(call, number) if number > 2 or attempt > 3 else {"reason": ""}
+
+
 def sane(call: str, _number: int) -> object:
     """Three tasks, then it is done."""
     if call == "analysis":
@@ -202,7 +213,7 @@ SCHEMES: dict[str, Callable[[str, int], object]] = {
     scheme.__name__: scheme
     for scheme in (
         asks, cancels, climbs, cycles, duplicates, evil, finished, garbage, grows, huge, invents, misses, never,
-        nothing, own_ids, sane, splits, steady, thousand, wrong_types,
+        nothing, own_ids, recovers, recovers_late, sane, splits, steady, thousand, wrong_types,
     )
 }  # fmt: skip
 OWN_SYNTHESIS = ("misses",)

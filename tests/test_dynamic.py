@@ -127,6 +127,24 @@ def test_a_planner_whose_answers_are_too_long_is_told_so_and_asked_twice(project
     assert [event["cost_usd"] for event in project.events("AttemptFinished")] == [0.01, 0.01]
 
 
+def test_a_planning_call_that_failed_and_was_made_good_by_another_leaves_a_completed_run(
+    project: Project,
+) -> None:
+    (project.folder / "checked").touch()
+    done = play(project, "recovers", verify=["test -e checked"])
+    assert (done.status, why(project)) == (0, "completed")
+    assert project.outcomes("Plan-01") == ["invalid output"] * 3
+    assert project.events("PlanVerified")[-1]["passed"]
+
+
+def test_a_planning_call_that_failed_is_made_good_by_a_retry(project: Project) -> None:
+    done = play(project, "recovers_late")
+    assert done.status == 1
+    assert project.do("retry", "Plan-02").status == 0
+    done = project.run()
+    assert (done.status, why(project)) == (0, "completed")
+
+
 def test_a_planner_that_is_finished_at_once_ends_the_run_with_its_reason(project: Project) -> None:
     done = play(project, "finished")
     assert (done.status, why(project)) == (1, "no task was planned: nothing is to be done")

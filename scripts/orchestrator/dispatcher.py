@@ -14,6 +14,7 @@ from orchestrator import planchecks
 from orchestrator.attempt import Attempt
 from orchestrator.attempts import Attempts, ProcessTable
 from orchestrator.clis import claude
+from orchestrator.core import rounds
 from orchestrator.core.events import (
     AttemptStarted,
     Event,
@@ -387,7 +388,7 @@ class Dispatcher:
         self._exit = status
 
     def _note_plan_check(self, ended: Ended) -> None:
-        if self._stopping or self.state.tally["completed"] < len(self.state.tasks):
+        if self._stopping or not rounds.all_completed(self.state):
             self._plan_checks.abandon()
         elif evidence := self._plan_checks.note(ended):
             holds, reason = planchecks.passed(evidence)

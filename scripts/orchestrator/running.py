@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from orchestrator import claudeprogram, progress, runs
 from orchestrator.clis import claude, shell
 from orchestrator.clis.claude_features import Program
+from orchestrator.core import rounds
 from orchestrator.core.events import Listener
 from orchestrator.core.history import History
 from orchestrator.core.plan import Plan, Task
@@ -216,7 +217,7 @@ def _say_nothing_left(
     run.close()
     status = _status_of(state)
     if status == 130:
-        status = 0 if state.tally["completed"] == len(state.tasks) else 3 if state.tally["blocked"] else 1
+        status = 0 if rounds.all_completed(state) else 3 if state.tally["blocked"] else 1
     lines = [f"nothing to do: run {state.run} has ended", *progress.ending(state, workspace)]
     if begun:
         begun(status, "\n".join(lines))

@@ -187,7 +187,7 @@ def nothing_left(state: RunState) -> bool:
         return False
     if rounds.answered(state) or rounds.wanted(state, state.finished.time + LONG_SINCE):
         return False
-    all_completed = state.tally["completed"] == len(state.tasks)
+    all_completed = rounds.all_completed(state)
     return not (all_completed and state.plan.verify and not (state.verified and state.verified.passed))
 
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from orchestrator.core.events import Call
 from orchestrator.core.plan import Names
 from orchestrator.core.replanning import News, is_planning
-from orchestrator.core.state import RunState, TaskState
+from orchestrator.core.state import DEAD, RunState, TaskState
 
 TOGETHER = 3
 """Ended tasks whose reports are taken together: planning once for three costs a third."""
@@ -110,6 +110,22 @@ def may_be_rescued(state: RunState) -> bool:
     if growth.open_call or growth.proposed is not None:
         return True
     return not bound_reached(state) and any(news.mark == "failed" for news in growth.news.values())
+
+
+def _made_good(state: RunState) -> int:
+    """How many planning calls have come to nothing whose work a later one has done: the run does not fail by them."""
+    done, found = set(), 0
+    for name, (call, _) in reversed(state.replanning.calls.items()):
+        task, plans = state.by_id.get(name), call != "synthesis"
+        if task is not None and task.mark == "completed":
+            done.add(plans)
+        found += task is not None and task.mark in DEAD and plans in done
+    return found
+
+
+def all_completed(state: RunState) -> bool:
+    """Whether nothing of the plan is left undone."""
+    return state.tally["completed"] + _made_good(state) == len(state.tasks)
 
 
 def to_escalate(state: RunState) -> list[TaskState]:

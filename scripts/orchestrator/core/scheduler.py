@@ -376,7 +376,7 @@ class Scheduler:
         return True
 
     def _all_completed(self) -> bool:
-        return self.state.tally["completed"] == len(self.state.tasks)
+        return rounds.all_completed(self.state)
 
     def _all_ended(self) -> bool:
         return self.state.ended == len(self.state.tasks)
