@@ -317,3 +317,20 @@ def test_a_revision_is_taken_where_the_dispatcher_was_killed_and_its_workers_liv
     assert project.do("run").status == 0
     assert project.noted("start") == ["start A"]
     assert project.statuses() == {"A": "completed", "T-01": "completed"}
+
+
+def test_with_json_every_refusal_is_json_too(project: Project) -> None:
+    project.plan(shell("A", "true"))
+    assert project.run().status == 0
+    nothing = revise(project, "--json", cancel=[{"task": "A"}, {"task": "B"}])
+    assert nothing.status == 2
+    document = json.loads(nothing.out)
+    assert (document["outcome"], document["event"]) == ("refused", None)
+    assert document["refused"] == ["cancel A: it is completed", "cancel B: there is no task 'B'"]
+    for done in (
+        revise(project, "--json", add="all"),
+        project.do("revise", "none.yaml", "--json"),
+        project.do("approve", "--json"),
+        project.do("reject", "--json"),
+    ):
+        assert (done.status, json.loads(done.out)["outcome"]) == (2, "refused"), done

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.errors import OrchestratorError
 from orchestrator.options import DOLLARS
 
 if TYPE_CHECKING:
@@ -31,6 +33,18 @@ Exit codes:
   5    the environment
   6    a dispatcher is at work: stop it first
 """
+
+
+def _answered(as_json: bool, act: Callable[[], int]) -> int:
+    """What `act` says; asked for JSON, an error is JSON too."""
+    from orchestrator import revisions
+
+    try:
+        return act()
+    except OrchestratorError as error:
+        if not as_json:
+            raise
+        return revisions.refused_as_json(error)
 
 
 def _workspace(context: click.Context) -> Workspace:
@@ -92,8 +106,11 @@ def revise(context: click.Context, file: Path, dry_run: bool, as_json: bool) -> 
     """
     from orchestrator import revisions
 
-    return revisions.revise(
-        _workspace(context), file, Path.cwd(), dry_run=dry_run, as_json=as_json, patience=PATIENCE
+    return _answered(
+        as_json,
+        lambda: revisions.revise(
+            _workspace(context), file, Path.cwd(), dry_run=dry_run, as_json=as_json, patience=PATIENCE
+        ),
     )
 
 
@@ -104,7 +121,7 @@ def approve(context: click.Context, as_json: bool) -> int:
     """Show what the revision that waits would change, and let it hold."""
     from orchestrator import revisions
 
-    return revisions.approve(_workspace(context), Path.cwd(), as_json, PATIENCE)
+    return _answered(as_json, lambda: revisions.approve(_workspace(context), Path.cwd(), as_json, PATIENCE))
 
 
 @click.command(epilog=OF_REVISIONS)
@@ -115,7 +132,7 @@ def reject(context: click.Context, reason: str, as_json: bool) -> int:
     """Refuse the revision that waits; the next planning call is told the REASON."""
     from orchestrator import revisions
 
-    return revisions.reject(_workspace(context), reason, as_json, PATIENCE)
+    return _answered(as_json, lambda: revisions.reject(_workspace(context), reason, as_json, PATIENCE))
 
 
 @click.command(epilog=OF_ROLLBACK)

@@ -24,7 +24,7 @@ from orchestrator.edges import claudefiles, inbox, journal
 from orchestrator.edges.inbox import Order
 from orchestrator.edges.revisionfile import read_revision
 from orchestrator.edges.workspace import Workspace, explained
-from orchestrator.errors import UsageError
+from orchestrator.errors import OrchestratorError, UsageError
 
 LOOK = 0.05
 """Seconds between two looks whether an order was taken."""
@@ -90,6 +90,19 @@ def reject(workspace: Workspace, reason: str, as_json: bool, patience: float) ->
     """
     order = Order("reject", text=reason, about=_waiting(workspace).seq)
     return _carried(workspace, order, None, as_json, patience)
+
+
+def refused_as_json(error: OrchestratorError) -> int:
+    """Say in JSON why nothing was changed; the exit status."""
+    lines = str(error).splitlines()
+    document = {
+        "outcome": "refused",
+        "text": lines[0] if lines else "",
+        "event": None,
+        "refused": [line.removeprefix("refused: ") for line in lines[1:]],
+    }
+    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+    return error.exit_code
 
 
 def _loaded(workspace: Workspace) -> RunState:
