@@ -56,6 +56,26 @@ def duplicates(_call: str, _number: int) -> object:
     return plan(*(numbered(at) for at in range(3)))
 
 
+def words(_call: str, number: int) -> object:
+    """Adds the same again in other case, with other space and invisible or wide characters."""
+    forms = (
+        "Build the login",
+        "build  THE login!",
+        "Bu\u200bild the login",
+        "\uff22uild the login",
+        "BUILD_THE_LOGIN",
+    )
+    return plan(*(task(forms[(number + at) % len(forms)]) for at in range(2)))
+
+
+def nested(_call: str, _number: int) -> object:
+    """Maps and lists inside each other, 300 deep."""
+    deep: object = "deep"
+    for _ in range(300):
+        deep = {"a": [deep]}
+    return plan(task("deep", constraints=[deep]))
+
+
 def cycles(_call: str, number: int) -> object:
     """Adds tasks that wait for each other, beside one that does not."""
     first, second = f"a{number}", f"b{number}"
@@ -213,7 +233,8 @@ SCHEMES: dict[str, Callable[[str, int], object]] = {
     scheme.__name__: scheme
     for scheme in (
         asks, cancels, climbs, cycles, duplicates, evil, finished, garbage, grows, huge, invents, misses, never,
-        nothing, own_ids, recovers, recovers_late, sane, splits, steady, thousand, wrong_types,
+        nothing, own_ids, recovers, recovers_late,
+        words, nested, sane, splits, steady, thousand, wrong_types,
     )
 }  # fmt: skip
 OWN_SYNTHESIS = ("misses",)

@@ -80,6 +80,11 @@ def test_a_planner_that_adds_the_same_for_ever_ends_by_diminishing_returns(proje
     assert "it is T-01 already, which is completed" in refused(project)
 
 
+def test_a_planner_that_adds_the_same_in_other_letters_and_spaces_adds_it_once(project: Project) -> None:
+    done = play(project, "words")
+    assert (done.status, made(project)) == (0, ["T-01"])
+
+
 def test_a_planner_that_makes_cycles_gets_the_rest_of_its_tasks(project: Project) -> None:
     done = play(project, "cycles")
     assert (done.status, why(project)) == (4, "max_rounds of 4 is reached; not looked at: T-04")
@@ -108,6 +113,7 @@ def test_a_planner_that_answers_no_plan_is_asked_twice_and_no_more(project: Proj
         "wrong_types": "must be string",
         "nothing": "must have the properties",
         "own_ids": "must not be there",
+        "nested": "must be string",
     }
     done = play(project, "+".join(answers))
     assert done.status == 1

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from revisions_of import TYPES, run, tasks, work
 from story import Story
 
-from orchestrator.core import checks, events, plandiff
+from orchestrator.core import checks, events, growth, plandiff
 from orchestrator.core.drafts import sameness
 from orchestrator.core.plan import Limits, Task
 from orchestrator.core.replanning import is_planning
@@ -306,6 +306,22 @@ def test_the_same_revision_again_adds_nothing(random: Random) -> None:
     made = {sameness(task) for task in first.tasks if task.id in first.origins}
     again = [task for task in found.tasks if task.id in found.origins]
     assert not made & {sameness(task) for task in again if task.id not in found.deferred}
+
+
+@MODEST
+@given(RANDOMS)
+def test_the_figures_of_a_plan_that_grew_add_up(random: Random) -> None:
+    story = story_of(random)
+    for _ in range(3):
+        taken(story, seen(tree(random)), random.choice(BY))
+        step(story, random.choice(STEPS), random.randint(0, 5))
+    found, state = growth.scope(story.state), story.state
+    assert found.first + found.added - found.taken_out - found.deferred == found.now
+    workers = [share for share in growth.shares(state) if share.part is not None]
+    assert sum(share.tasks for share in workers) == found.now + found.deferred
+    assert sum(share.completed for share in workers) == found.done
+    assert round(sum(share.part or 0.0 for share in workers), 6) in (0.0, 1.0)
+    assert sum(state.counts().values()) == len(state.tasks)
 
 
 @MODEST
