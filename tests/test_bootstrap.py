@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -368,3 +369,25 @@ def test_the_real_lock_file_installs_from_the_package_index(machine: BareMachine
     if "(no connection to the package index)" in done.stderr:
         pytest.skip("the package index cannot be reached")
     assert done.facts()["prefix"] == str(machine.made_environment())
+
+
+@pytest.mark.parametrize("module", ["bootstrap", "commands", "planning"])
+def test_a_compiled_file_that_a_full_disk_cut_off_is_in_the_way_once(tmp_path: Path, module: str) -> None:
+    skill = tmp_path / "skill"
+    for part in ("scripts", "templates"):
+        shutil.copytree(ROOT / part, skill / part, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "plan.yaml").write_text("request: try\ntasks: [{id: A, cli: shell, run: 'true'}]\n")
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+    def plan() -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, str(skill / "scripts" / "orchestrate.py"), "plan", "plan.yaml"]
+        return subprocess.run(words, cwd=tmp_path, env=kept, capture_output=True, text=True, check=False)
+
+    assert plan().returncode == 0
+    (compiled,) = (skill / "scripts" / "orchestrator" / "__pycache__").glob(f"{module}.*.pyc")
+    os.truncate(compiled, 100)
+
+    done = plan()
+    assert (done.returncode, "Traceback" in done.stderr) == (5, False), done.stderr
+    assert "Type the command again" in done.stderr
+    assert plan().returncode == 0

@@ -23,7 +23,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def test_where_a_file_finds_no_room_the_older_copy_stays_whole(user: User, older: Path) -> None:
     user.orchestrate("install", root=older)
-    limited = f"ulimit -f 8; exec {shlex.quote(sys.executable)} {shlex.quote(str(ROOT / ENTRY))} install"
+    # Python would keep compiled files that the limit cuts off, and every later command would stumble over them.
+    command = shlex.join([sys.executable, str(ROOT / ENTRY), "install"])
+    limited = f"export PYTHONDONTWRITEBYTECODE=1; ulimit -f 8; exec {command}"
 
     done = user.type("/bin/sh", "-c", limited)
 

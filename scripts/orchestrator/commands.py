@@ -43,7 +43,10 @@ def main() -> int:
     try:
         result = orchestrate(standalone_mode=False)
         return result if isinstance(result, int) else 0
-    except click.exceptions.Abort:
+    except click.exceptions.Abort as error:
+        if isinstance(error.__cause__, EOFError):
+            # Nothing here asks for input: a module was cut off.
+            raise error.__cause__ from None
         return 130
     except click.ClickException as error:
         with suppress(OSError):
