@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from fakeclaude import HELP, fake_claude
-from project import alive
+from project import alive, until
 
 from orchestrator import claudeprogram
 from orchestrator.edges.claudefiles import Login
@@ -128,7 +128,8 @@ def test_a_silent_program_is_given_up_with_all_it_started(tmp_path: Path, enviro
     with pytest.raises(EnvironmentProblem, match=r"claude --version` has not ended after 0\.3 s"):
         claudeprogram.ask(path, tmp_path, environment, ("--version",), patience=0.3)
     assert time.monotonic() - began < 10
-    assert not any(alive(int(pid)) for pid in (tmp_path / "child").read_text().split())
+    child = int((tmp_path / "child").read_text())
+    until(lambda: not alive(child), "the end of the child, which was killed")
 
 
 def test_questions_are_asked_at_the_same_time_with_nothing_to_read(
