@@ -310,6 +310,7 @@ class Stage:
         self.views = NoViews()
         self.program = Program(path="/bin/claude")
         self.environment: dict[str, str] = {}
+        self.slept = 0.0
 
     def dispatcher(self, accepted: Plan | None = None, **options: Any) -> Dispatcher:
         """A dispatcher that goes on from the journal as it stands."""
@@ -318,7 +319,16 @@ class Stage:
         redactor = Redactor(self.environment)
         files = ResultFiles(state, self.workspace, views, redactor)
         assignments = Assignments(state, self.workspace, views, self.program)
-        attempts = Attempts(state, self.workspace, self.processes, assignments, files, self.clock, redactor)
+        attempts = Attempts(
+            state,
+            self.workspace,
+            self.processes,
+            assignments,
+            files,
+            self.clock,
+            redactor,
+            lambda: self.slept,
+        )
         made = Dispatcher(
             state,
             self.journal,

@@ -92,6 +92,18 @@ def test_a_timeout_stops_the_attempt_and_counts(folder: Path) -> None:
     assert stage.clock.now - START.timestamp() == 20
 
 
+def test_the_time_that_the_machine_sleeps_is_not_the_workers(folder: Path) -> None:
+    stage = Stage(folder, {"a": Act(8 * 3600 + 15)})
+
+    def close_the_lid_for_a_night() -> None:
+        stage.slept += 8 * 3600
+        stage.clock.now += 8 * 3600
+
+    stage.at(5, close_the_lid_for_a_night)
+    assert stage.play(plan(task("a", timeout="20s", attempts=1))) == 0
+    assert stage.happened(AttemptFinished)[0].seconds == 15
+
+
 def test_a_silent_worker_is_stopped_and_a_silent_command_is_not(folder: Path) -> None:
     stage = Stage(folder, {"a": Act(3600), "b": Act(3600)})
     tasks = (claude_task("a", attempts=1), task("b", timeout="2h"))

@@ -32,6 +32,9 @@ HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 CHECK_OUTPUT = 2000
 """Characters of a check's output that are kept as evidence: its end."""
 
+SHORTEST_SLEEP = 1.0
+"""Seconds: less is the difference between two looks at two clocks."""
+
 LOOK_AGAIN_OPEN = 30.0
 """Seconds until a silent worker with an open tool call is looked at again."""
 
@@ -61,7 +64,14 @@ class Attempts:
         result_files: ResultFiles,
         clock: Callable[[], float],
         redactor: Redactor,
+        slept: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        """Keep what is needed of a dispatcher.
+
+        Args:
+            clock: seconds since the epoch, those that the machine sleeps included.
+            slept: seconds that the machine has slept so far.
+        """
         self._state = state
         self._workspace = workspace
         self._processes = processes
@@ -69,6 +79,8 @@ class Attempts:
         self._results = result_files
         self._clock = clock
         self._redactor = redactor
+        self._slept = slept
+        self._known_sleep = slept()
         self.testimony = Testimony(state, workspace, redactor)
         self.running: dict[str, Attempt] = {}
 
@@ -190,6 +202,7 @@ class Attempts:
 
     def watch(self) -> list[tuple[str, Sign]]:
         """Stop the attempts that are over their time, or silent for too long; what the others tell, by task."""
+        self._allow_for_sleep()
         now = self._clock()
         told: list[tuple[str, Sign]] = []
         for attempt in list(self.running.values()):
@@ -204,6 +217,16 @@ class Attempts:
             elif listens and task.idle_timeout and self._is_stalled(attempt, seconds(task.idle_timeout)):
                 self.stop(attempt, "stalled")
         return told
+
+    def _allow_for_sleep(self) -> None:
+        """What a closed lid takes from a worker is not its own time."""
+        more = self._slept() - self._known_sleep
+        if more < SHORTEST_SLEEP:
+            return
+        self._known_sleep += more
+        for attempt in self.running.values():
+            attempt.began += more
+            attempt.heard += more
 
     def _listen(self, attempt: Attempt, now: float) -> Iterator[Sign]:
         before = attempt.listener.offset

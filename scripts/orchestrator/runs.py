@@ -255,7 +255,9 @@ class Run:
         redactor = Redactor(os.environ)
         self.results = ResultFiles(state, workspace, self.views, redactor)
         assignments = Assignments(state, workspace, self.views, options.program)
-        attempts = Attempts(state, workspace, self.processes, assignments, self.results, self.clock, redactor)
+        attempts = Attempts(
+            state, workspace, self.processes, assignments, self.results, self.clock, redactor, machine.slept
+        )
         self.dispatcher = Dispatcher(
             state, self.journal, workspace, self.processes, attempts, self.results, self.views, self.clock,
             listeners=(history.take, *listeners),

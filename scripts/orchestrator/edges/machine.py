@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 
@@ -48,6 +49,15 @@ def available_memory(root: str = "") -> int | None:
     if kibibytes is not None:
         known.append(kibibytes * 1024)
     return min(known, default=None)
+
+
+def slept() -> float:
+    """Seconds that this machine has slept since it was started; 0 where nobody tells."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+    if (awake := getattr(time, "CLOCK_UPTIME_RAW", None)) is not None:
+        return time.clock_gettime(time.CLOCK_MONOTONIC) - time.clock_gettime(awake)
+    return 0.0
 
 
 def workers_that_fit(memory: int) -> int:
