@@ -31,12 +31,11 @@ def main() -> None:
         path = Path(pattern.replace("**", "a").replace("*", "a"))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(TEXTS.get(path.suffix, "done\n"))
-    more = (
-        {"structured_output": instance(json.loads(options["json-schema"]))}
-        if "json-schema" in options
-        else {}
-    )
-    worker.result("done", **more)
+    if "json-schema" not in options:
+        worker.result("done")
+        return
+    structured = instance(json.loads(options["json-schema"]))
+    worker.result(json.dumps(structured), structured_output=structured)
 
 
 def artifacts(prompt: str) -> list[str]:

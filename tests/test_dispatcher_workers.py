@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -297,3 +298,11 @@ def test_files_changed_outside_of_writes_are_told_of(stage: Stage) -> None:
     assert "src/x.py" in reasons["b.1"][1]
     assert reasons["b.2"][0] == "success"
     assert "src/x.py" in given(stage, "b.2")
+
+
+def test_the_result_of_a_task_with_a_schema_is_what_the_schema_asked_for(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, {"a": Act(stdout=stream("Here it is.", structured_output={"lines": [3, 5]}))})
+    schema = {"type": "object", "required": ["lines"], "properties": {"lines": {"type": "array"}}}
+    assert stage.play(plan(worker("a", output_schema=schema))) == 0
+    body = stage.workspace.result(1).read_text().split("---\n", 2)[2]
+    assert json.loads(body) == {"lines": [3, 5]}

@@ -39,6 +39,9 @@ class Testimony:
         task = attempt.task.task
         paid = self._state.session_costs.get(attempt.task.session or "", 0.0) if attempt.resumes else 0.0
         given, said = said.structured, self._without_secrets(said)
+        if task.output_schema is not None and given:
+            # What was asked for is the result, whatever words stand beside it.
+            said = replace(said, text=said.structured)
         attempt.cost_usd, attempt.models = own_cost(said, paid)
         attempt.said = replace(said, tool_calls=said.tool_calls + self._calls_before(attempt))
         attempt.report, _ = report.parse(self._redactor.text(handed_report) or said.text, self._redactor.text)
