@@ -46,14 +46,31 @@ def test_a_check_that_is_not_there_is_said_to_be_missing() -> None:
     )
 
 
-def test_of_a_long_output_the_end_is_quoted() -> None:
-    printed = "collecting\n" * 500 + "FAILED test_a\n1 failed in 2s\n"
+def test_of_a_long_output_whole_lines_of_the_end_are_quoted_and_said_to_be_the_end() -> None:
+    printed = "".join(f"src/module_{n}.py: function_{n} has no docstring\n" for n in range(40))
     found = worked(work(verify=("make",)), checks=(Check("make", 2, printed),))
-    assert found == "unverified: verify `make`: exit status 2: FAILED test_a 1 failed in 2s"
+    assert found.startswith(
+        "unverified: verify `make`: exit status 2: … src/module_36.py: function_36 has no"
+    )
+    assert found.endswith("src/module_39.py: function_39 has no docstring")
+    assert len(found) < 260
 
 
-def test_of_a_long_line_the_end_is_quoted() -> None:
+def test_an_output_that_fits_is_quoted_whole() -> None:
+    found = worked(work(verify=("make",)), checks=(Check("make", 2, "a.py: f\n\nb.py: g\nc.py: h\n"),))
+    assert found == "unverified: verify `make`: exit status 2: a.py: f b.py: g c.py: h"
+
+
+def test_of_a_long_line_the_end_is_quoted_in_whole_words() -> None:
+    found = worked(work(verify=("make",)), checks=(Check("make", 2, "some words " * 900 + "1 failed"),))
+    assert "exit status 2: … some words" in found or "exit status 2: … words some" in found
+    assert found.endswith("words 1 failed")
+    assert len(found) < 260
+
+
+def test_of_a_word_without_an_end_the_end_is_quoted() -> None:
     found = worked(work(verify=("make",)), checks=(Check("make", 2, "x" * 9000 + " 1 failed"),))
+    assert "exit status 2: …xxx" in found
     assert found.endswith("xxx 1 failed")
     assert len(found) < 300
 

@@ -33,6 +33,23 @@ def one_line(text: str, length: int = 200) -> str:
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
+def ending(text: str, length: int = 200) -> str:
+    """The end of `text`, cleaned, on one line: all of it, or whole lines or else words of it after a `…`."""
+    lines = [line for line in (" ".join(line.split()) for line in clean(text).splitlines()) if line]
+    whole = " ".join(lines)
+    if len(whole) <= length:
+        return whole
+    shown = ""
+    while len(longer := f"{lines.pop()} {shown}".rstrip()) <= length - 2:
+        shown = longer
+    if shown:
+        return f"… {shown}"
+    kept = whole[1 - length :]
+    # A word without an end, such as JSON on one line, is cut where it has to be.
+    word = kept.find(" ", 0, length // 2)
+    return f"…{kept[word:] if word >= 0 else kept}"
+
+
 def last_line(text: str) -> str:
     """The last line that says anything, for an error message."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

@@ -28,7 +28,7 @@ from orchestrator.core.evidence import Check, Ending, Evidence, Said, how_it_fai
 from orchestrator.core.plan import Task
 from orchestrator.core.processend import LONGEST_PART, by_its_end, session_lost, with_detail
 from orchestrator.core.report import Report
-from orchestrator.core.text import one_line
+from orchestrator.core.text import ending, one_line
 from orchestrator.core.workers import READERS, tool_name
 
 __all__ = [
@@ -96,7 +96,7 @@ def _failed_checks(evidence: Evidence, timeout: str) -> Iterator[str]:
     for check in evidence.checks:
         if not check.passed:
             how = f"verify `{one_line(check.command, 80)}`: {how_it_failed(check, timeout)}"
-            yield with_detail(how, _last_line(check.output))
+            yield with_detail(how, ending(check.output, LONGEST_PART))
 
 
 def _by_its_work(task: Task, evidence: Evidence) -> Verdict:
@@ -195,9 +195,3 @@ def _listed(names: Iterable[str]) -> str:
             return f"{', '.join(shown)} and {len(known) - len(shown)} more"
         shown.append(name)
     return ", ".join(shown)
-
-
-def _last_line(text: str) -> str:
-    """What a command said in the end, where it says how it came out."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return one_line(" ".join(lines[-2:])[-LONGEST_PART:], LONGEST_PART)
