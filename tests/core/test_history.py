@@ -23,7 +23,7 @@ def fail(story: Story, outcome: str, times: int = 1, **facts: Any) -> Story:
 
 def test_a_retry_says_which_of_how_many_and_the_last_one_says_what_followed() -> None:
     story = fail(Story(Task(id="T-01", attempts=3)), "error", 3)
-    assert strategies(story) == ["retry 2 of 3", "retry 3 of 3", "skip dependents"]
+    assert strategies(story) == ["retry 2 of 3", "retry 3 of 3", "give up; no task needs it"]
 
 
 @pytest.mark.parametrize(
@@ -35,8 +35,25 @@ def test_a_retry_says_which_of_how_many_and_the_last_one_says_what_followed() ->
     ],
 )
 def test_the_last_failure_is_followed_by_what_the_plan_says(on_failure: Any, expected: str) -> None:
-    story = fail(Story(Task(id="T-01", attempts=1, on_failure=on_failure)), "timeout")
+    needs_it = Task(id="T-02", needs=("T-01",))
+    story = fail(Story(Task(id="T-01", attempts=1, on_failure=on_failure), needs_it), "timeout")
     assert strategies(story) == [expected]
+
+
+def test_a_failed_task_that_only_comes_before_others_skips_none_of_them() -> None:
+    story = fail(Story(Task(id="T-01", attempts=1), Task(id="T-02", after=("T-01",))), "timeout")
+    assert strategies(story) == ["give up; no task needs it"]
+
+
+def test_what_a_revision_makes_others_need_is_known_to_skip_them() -> None:
+    story = Story(Task(id="T-01", attempts=1))
+    story.tell(events.PlanRevised, tasks=(Task(id="T-02", needs=("T-01",)),), by="person")
+    assert strategies(fail(story, "timeout")) == ["skip dependents"]
+
+
+def test_where_the_plan_may_change_dependents_are_skipped_only_if_it_does_not() -> None:
+    story = Story(Task(id="T-01", attempts=1), Task(id="T-02", needs=("T-01",)), replan="auto")
+    assert strategies(fail(story, "timeout")) == ["replan, else skip dependents"]
 
 
 def test_the_last_attempt_names_the_fallback_model() -> None:
@@ -57,7 +74,7 @@ def test_the_last_attempt_names_the_fallback_model() -> None:
         ("authentication", {}, "ask once more, then launch nothing more; no attempt used"),
         ("no credit", {}, "launch nothing more, no attempt used"),
         ("denied", {}, "escalate: waits for a person"),
-        ("ceiling", {}, "skip dependents"),
+        ("ceiling", {}, "give up; no task needs it"),
     ],
 )
 def test_what_uses_up_no_attempt_says_so(outcome: str, facts: dict[str, Any], expected: str) -> None:
@@ -66,7 +83,7 @@ def test_what_uses_up_no_attempt_says_so(outcome: str, facts: dict[str, Any], ex
 
 def test_a_task_that_dies_with_its_dispatcher_for_the_third_time_has_failed() -> None:
     story = fail(Story(Task(id="T-01")), "interrupted", 3)
-    assert strategies(story)[-1] == "skip dependents"
+    assert strategies(story)[-1] == "give up; no task needs it"
     assert story.state.by_id["T-01"].status == "failed"
 
 

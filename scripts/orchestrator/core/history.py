@@ -1,6 +1,6 @@
 """What views show beyond the state: the last things that happened, and what went wrong and what followed.
 
-Memory is bounded and the work per event constant, but for an accepted plan, which is looked at once.
+Memory is bounded and the work per event constant, but for an accepted or revised plan, which is looked at once.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class History:
         self._skips: deque[tuple[int, ErrorEntry]] = deque(maxlen=SKIPS)
         self._plan: Plan | None = None
         self._tasks: dict[str, Task] = {}
+        self._needed: frozenset[str] = frozenset()
         self._workers: dict[str, WorkerType] = {}
         self._tries: dict[str, _Tries] = {}
 
@@ -122,6 +123,7 @@ class History:
             new = self._tasks.get(name)
             if new is None or self._is_another(known[name], new, were, asked_anew):
                 del self._tries[name]
+        self._look_at_needs()
 
     def _revise(self, event: PlanRevised) -> None:
         were = dict(self._workers)
@@ -134,6 +136,10 @@ class History:
         for name in event.dropped:
             self._tasks.pop(name, None)
             self._tries.pop(name, None)
+        self._look_at_needs()
+
+    def _look_at_needs(self) -> None:
+        self._needed = frozenset(name for task in self._tasks.values() for name in task.needs)
 
     def _is_another(self, old: Task, new: Task, were: Mapping[str, WorkerType], asked_anew: bool) -> bool:
         was, now = were.get(old.worker, GENERAL), self._workers.get(new.worker, GENERAL)
@@ -154,8 +160,14 @@ class History:
             self._tries[event.task] = _Tries(used, 0 if then.counts else before.in_a_row + 1)
         else:
             self._tries.pop(event.task, None)
-        error = why(event.outcome, event.reason)
-        self._fail(event, event.task, error, _strategy(task, event, then.fate, used))
+        strategy = _strategy(task, event, then.fate, used) or self._given_up(event.task, replans)
+        self._fail(event, event.task, why(event.outcome, event.reason), strategy)
+
+    def _given_up(self, name: str, replans: bool) -> str:
+        """What follows from a failure that only the task's dependents, if any, have to bear."""
+        if name not in self._needed:
+            return "give up; no task needs it"
+        return "replan, else skip dependents" if replans else "skip dependents"
 
     def _block(self, event: TaskBlocked) -> None:
         self._fail(event, event.task, f"blocked: {event.question}", "escalate: waits for a person")
@@ -182,12 +194,13 @@ def why(outcome: str, reason: str) -> str:
 
 
 def _strategy(task: Task, event: AttemptFinished, fate: str, used: int) -> str:
+    """What follows from a failure; empty where nothing is left but to give the task up."""
     if fate == "blocked":
         return "escalate: waits for a person"
     if fate == "failed" and task.on_failure == "escalate":
         return "reassign or split it, else escalate"
     if fate == "failed":
-        return "stop the run" if task.on_failure == "stop" else "skip dependents"
+        return "stop the run" if task.on_failure == "stop" else ""
     if event.outcome in COUNTING:
         model = task.fallback_model if used + 1 == task.attempts else None
         return f"retry {used + 1} of {task.attempts}" + (f", with {model}" if model else "")
