@@ -11,7 +11,14 @@ from story import Story
 
 from orchestrator import progress
 from orchestrator.core import rundocument
-from orchestrator.core.events import PlanRevised, RevisionProposed, RevisionRejected, RunFinished
+from orchestrator.core.events import (
+    PlanRevised,
+    RevisionProposed,
+    RevisionRejected,
+    RunFinished,
+    RunResumed,
+    TaskRetried,
+)
 from orchestrator.core.plan import Task
 from orchestrator.core.replanning import PLANNER, Origin
 from orchestrator.core.revision import Change, Revision
@@ -50,6 +57,15 @@ def test_status_tells_how_the_plan_has_grown() -> None:
     assert "limit reached: T-04: max_tasks of 3 is reached" in lines
     assert "deferred: T-04; one of them all the same: " in lines
     assert "retry T-04" in lines
+
+
+def test_the_time_of_a_run_is_that_from_its_first_start() -> None:
+    story = Story(Task(id="T-01", attempts=1)).start("T-01").wait(40).end("T-01", "error")
+    story.tell(RunFinished, exit=1, reason="a task failed")
+    assert "1 failed in 40s" in told(story)
+    story.wait(90).tell(RunResumed, pid=2, version="1").tell(TaskRetried, task="T-01")
+    story.start("T-01").wait(55).end("T-01").tell(RunFinished, exit=0, reason="all tasks completed")
+    assert "1 completed in 3m 05s, the last part 55s" in told(story)
 
 
 def test_a_revision_that_waits_is_told_with_the_commands() -> None:

@@ -234,10 +234,15 @@ def summary(state: RunState) -> str:
     calls = len(state.tasks) - len(tasks)
     planning = f", {growth.counted(calls, 'planning call')}" if calls else ""
     cost = f", ${state.cost_usd:.2f} (the CLI's own estimate{_over(state)})" if state.cost_usd else ""
-    took = ""
-    if state.finished and state.resumed and not state.running:
-        took = f" in {duration((state.finished.time - state.resumed).total_seconds())}"
-    return f"{growth.counted(len(tasks), 'task')}: {counts or 'none'}{planning}{took}{cost}"
+    return f"{growth.counted(len(tasks), 'task')}: {counts or 'none'}{planning}{_took(state)}{cost}"
+
+
+def _took(state: RunState) -> str:
+    """From the first start to the end, and since the last one, where that is another."""
+    if not state.finished or state.started is None or state.running:
+        return ""
+    since = "" if state.last_part is None else f", the last part {duration(state.last_part)}"
+    return f" in {duration((state.finished.time - state.started).total_seconds())}{since}"
 
 
 def _over(state: RunState) -> str:

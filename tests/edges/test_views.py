@@ -16,7 +16,14 @@ from markdown_it import MarkdownIt
 from story import Story
 
 from orchestrator.core.briefing import OPENING, Addition
-from orchestrator.core.events import PlanRevised, RevisionProposed, RunFinished, TaskBlocked
+from orchestrator.core.events import (
+    PlanRevised,
+    RevisionProposed,
+    RunFinished,
+    RunResumed,
+    TaskBlocked,
+    TaskRetried,
+)
 from orchestrator.core.frontmatter import MARK
 from orchestrator.core.plan import Limits, Task
 from orchestrator.core.replanning import PLANNER, Origin
@@ -192,6 +199,20 @@ def test_a_long_deliverable_is_cut(workspace: Workspace) -> None:
     text = Views(workspace, story.history).final_output(story.state, story.now, workspace.root)
     assert len(text) < 150_000
     assert "Cut here; the linked file has all of it." in text
+
+
+def test_the_times_of_a_run_that_was_taken_up_again_are_told_apart(workspace: Workspace) -> None:
+    story = Story(Task(id="T-01", attempts=1)).start("T-01").wait(40).end("T-01", "error")
+    story.tell(RunFinished, exit=1, reason="a task failed")
+    story.wait(90).tell(RunResumed, pid=2, version="1").tell(TaskRetried, task="T-01").wait(1)
+    story.start("T-01").wait(54).end("T-01").tell(RunFinished, exit=0, reason="all tasks completed")
+
+    text = Views(workspace, story.history).final_output(story.state, story.now, workspace.root)
+
+    assert "- Duration: 3m 05s, " in text
+    assert "included; since it was last taken up again: 55s\n" in text
+    assert "the whole width is\n54s" in text
+    assert "The other 2m 11s of the duration are not drawn: " in text
 
 
 def test_final_output_concatenated(workspace: Workspace, story: Story) -> None:

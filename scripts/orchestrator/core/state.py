@@ -91,6 +91,13 @@ class RunState(PlanState):
         """What runs as a process: all that runs but what a session works on."""
         return [task for task in self.running.values() if task.task.cli != "session"]
 
+    @property
+    def last_part(self) -> float | None:
+        """Seconds from when an ended run was last taken up again to its end; None where it was not."""
+        if self.finished is None or self.resumed is None or self.resumed == self.started:
+            return None
+        return (self.finished.time - self.resumed).total_seconds()
+
     def _begin(self, event: RunStarted) -> None:
         if self.run:
             raise ImpossibleEvent(f"run {event.run} starts in the journal of run {self.run}")

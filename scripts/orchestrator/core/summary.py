@@ -38,6 +38,8 @@ class Totals(Struct, frozen=True):
     total: int
     duration: float
     """From the start of the run to its end; the time between two dispatchers included."""
+    last_part: float | None
+    """From when it was last taken up again to its end; None where it was not."""
     work: float
     """The sum over all attempts, planning calls and tasks that were taken out of the plan included."""
     places: int
@@ -67,6 +69,7 @@ def totals(state: RunState, now: datetime) -> Totals:
         counts=tables.counted(tasks),
         total=len(tasks),
         duration=_seconds(state.started, end),
+        last_part=state.last_part,
         work=sum(task.work for task in (*state.tasks, *state.retired.values())) + running,
         places=max(_side_by_side(state), _most_at_once(state.tasks, now)),
         cost_usd=state.cost_usd,

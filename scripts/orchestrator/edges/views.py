@@ -59,6 +59,9 @@ REQUEST_CHARACTERS = 10_000
 
 BANNER_AGENTS = 20
 
+WORTH_TELLING = 2.0
+"""Seconds by which two times may differ without a word: every run takes some to begin and to end."""
+
 PREVIEWS = 200
 """Agents' files that are written before their tasks are launched: more than anybody reads, in 30 ms."""
 
@@ -204,7 +207,7 @@ class Views:
             **_head(state, state.plan, now),
             **_errors(state, self._history),
             **_figures(totals),
-            **_timeline(summary.timeline(state, now)),
+            **_timeline(summary.timeline(state, now), totals.duration),
             **growthtables.variables(state),
             **gathering.joined(self._workspace, state, folder),
             shares=growthtables.share_rows(state),
@@ -309,6 +312,7 @@ def _figures(totals: summary.Totals) -> dict[str, object]:
         "counts": totals.counts,
         "unfinished": totals.unfinished,
         "duration": duration(totals.duration),
+        "last_part": "" if totals.last_part is None else duration(totals.last_part),
         "work": duration(totals.work),
         "places": totals.places,
         "efficiency": None if totals.efficiency is None else round(100 * totals.efficiency),
@@ -316,13 +320,15 @@ def _figures(totals: summary.Totals) -> dict[str, object]:
     }
 
 
-def _timeline(timeline: summary.Timeline) -> dict[str, object]:
+def _timeline(timeline: summary.Timeline, whole: float) -> dict[str, object]:
+    outside = whole - timeline.length
     return {
         "timeline": timeline.drawing,
         "bars": timeline.shown,
         "bars_left_out": timeline.left_out,
         "never_started": timeline.never_started,
         "axis": duration(timeline.length),
+        "outside": duration(outside) if outside >= max(WORTH_TELLING, whole / 50) else "",
     }
 
 
