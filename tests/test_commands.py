@@ -230,6 +230,28 @@ def test_plan_and_a_dry_run_say_that_there_is_no_program_for_workers(project: Pr
     assert "is not a program" not in project.do("plan", "plan.yaml").out
 
 
+def without_login(project: Project) -> None:
+    """A user who has never logged in, and no key."""
+    (project.folder.parent / "home").mkdir()
+    project.environment["HOME"] = str(project.folder.parent / "home")
+    for name in [name for name in project.environment if name.startswith(("ANTHROPIC_", "CLAUDE_"))]:
+        del project.environment[name]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="logins are in the keychain, which is not asked")
+def test_plan_notes_that_workers_have_no_login_and_what_to_do(project: Project) -> None:
+    without_login(project)
+    project.plan(shell("A", "true"), claude("B", "answer"))
+
+    (line,) = [line for line in project.do("plan", "plan.yaml").out.splitlines() if "no login" in line]
+
+    assert line.startswith("note: there is no login for workers: a run would stop at the second ")
+    assert all(way in line for way in ("exit 5", "/login", " doctor`", "`cli: session`"))
+    assert line[6:] in json.loads(project.do("plan", "plan.yaml", "--json").out)["warnings"]
+    project.plan(shell("A", "true"))
+    assert "login" not in project.do("plan", "plan.yaml").out
+
+
 @pytest.mark.parametrize("budget", ["nan", "inf", "-inf", "0", "-1", "1e999"])
 def test_a_budget_that_bounds_nothing_is_refused(project: Project, budget: str) -> None:
     project.plan(claude("A", "answer"))

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import msgspec
 
-from orchestrator import claudeprogram, runs
+from orchestrator import claudeprogram, progress, runs
 from orchestrator.core.advice import Outlook, outlook
 from orchestrator.core.estimate import ASSUMED, Estimate, estimate
 from orchestrator.core.events import PlanAccepted
@@ -22,6 +22,7 @@ from orchestrator.core.state import RunState
 from orchestrator.core.text import duration, one_line
 from orchestrator.core.workers import WorkerType, mode_of, model_of, tools_of
 from orchestrator.edges import claudefiles
+from orchestrator.edges.claudefiles import Login
 from orchestrator.edges.views import PREVIEWS, Views, banner
 from orchestrator.edges.workspace import Workspace, explained
 from orchestrator.errors import EnvironmentProblem, WorkspaceHeld
@@ -51,16 +52,20 @@ def show(workspace: Workspace, path: Path | None, here: Path, as_json: bool, asc
     left_out = _render(workspace, state, Views(workspace, history))
     done = {task.task.id for task in state.tasks if task.mark == "completed"}
     cost = estimate(plan, learned.spent, done)
+    login = claudefiles.login(os.environ, project)
+    warnings = [*(view.warnings if view.batches else ()), *_login_notes(plan, login)]
     if as_json:
-        document = _document(plan, view, state, again, cost, trusted)
+        document = _document(plan, view, state, again, cost, trusted, warnings)
         click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
     else:
         lines = [
             *(_outlook(plan, view, state, ascii_only) if plan.tasks else ()),
             *_growth(plan),
-            *_costs(plan, cost, project),
+            *_costs(plan, cost, login),
             *_permissions(plan, workers, trusted),
             *_notes(workspace, view, state, again, left_out),
+            *(f"note: {warning}" for warning in warnings),
+            f"views: {one_line(str(workspace.master_plan), 300)}",
         ]
         click.echo("\n".join(lines))
     return 0
@@ -92,7 +97,13 @@ def _render(workspace: Workspace, state: RunState, views: Views) -> int:
 
 
 def _document(
-    plan: Plan, view: Outlook, state: RunState, again: Sequence[str], cost: Estimate, trusted: bool
+    plan: Plan,
+    view: Outlook,
+    state: RunState,
+    again: Sequence[str],
+    cost: Estimate,
+    trusted: bool,
+    warnings: Sequence[str],
 ) -> dict[str, Any]:
     return {
         "tasks": len(plan.tasks),
@@ -103,7 +114,7 @@ def _document(
         "expected_seconds": round(view.expected_seconds, 3),
         "parallelism": plan.limits.parallelism,
         "overlaps": view.overlaps,
-        "warnings": view.warnings,
+        "warnings": warnings,
         "completed": state.tally["completed"],
         "again": again,
         "cost": cost,
@@ -155,9 +166,6 @@ def _notes(
             yield f"would run again, unless their inputs come out the same: {_named(again)}"
     if left_out:
         yield f"agent_tasks/ holds the first {PREVIEWS} tasks; {left_out} more are rendered at their launch"
-    for warning in view.warnings if view.batches else ():
-        yield f"note: {warning}"
-    yield f"views: {one_line(str(workspace.master_plan), 300)}"
 
 
 def _named(names: Sequence[str]) -> str:
@@ -173,7 +181,7 @@ def _sources(plan: Plan) -> str:
     return f"estimates of {given} tasks, {rest}" if given else rest
 
 
-def _costs(plan: Plan, cost: Estimate, project: Path) -> Iterator[str]:
+def _costs(plan: Plan, cost: Estimate, login: Login) -> Iterator[str]:
     workers = [task for task in plan.tasks if task.cli == "claude"]
     grows = plan.replan != "off"
     if here := [task.id for task in plan.tasks if task.cli == "session"]:
@@ -186,7 +194,8 @@ def _costs(plan: Plan, cost: Estimate, project: Path) -> Iterator[str]:
             f"estimate: ${cost.usd:.2f} for {cost.workers} workers, {_tokens(cost.input_tokens)} tokens in and "
             f"{_tokens(cost.output_tokens)} out ({_basis(cost)})"
         )
-    yield claudefiles.paid_by(os.environ, project)
+    if login.payer != "none":
+        yield login.sentence
     bounded = [task.budget_usd * task.attempts for task in workers if task.budget_usd is not None]
     budget = plan.limits.budget_usd
     if budget is not None:
@@ -197,6 +206,16 @@ def _costs(plan: Plan, cost: Estimate, project: Path) -> Iterator[str]:
         yield f"cost: at most ${sum(bounded):.2f}, the sum of the tasks' budgets"
     else:
         yield f"cost: not bounded; {len(workers)} workers use a model (limits.budget_usd sets a ceiling)"
+
+
+def _login_notes(plan: Plan, login: Login) -> list[str]:
+    """What becomes of workers that nobody pays for; nothing where the plan starts none."""
+    if login.payer != "none" or (plan.replan == "off" and all(task.cli != "claude" for task in plan.tasks)):
+        return []
+    return [
+        f"{login.sentence}: a run would stop at the second that is refused, with exit 5. Type /login in `claude`, and "
+        f"see `{progress.ours('doctor')}`; or give the tasks `cli: session`, and this session does them"
+    ]
 
 
 def _tokens(count: int) -> str:

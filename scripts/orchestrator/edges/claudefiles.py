@@ -140,11 +140,6 @@ def damage(project: Path, environment: Mapping[str, str]) -> str:
     return ""
 
 
-def paid_by(environment: Mapping[str, str], project: Path | None = None) -> str:
-    """One sentence on who pays for workers (`login`)."""
-    return login(environment, project).sentence
-
-
 def login(environment: Mapping[str, str], project: Path | None = None, platform: str = sys.platform) -> Login:
     """Who pays for workers, by the order in which the program itself chooses; secrets are not kept.
 
