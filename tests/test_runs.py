@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -817,6 +818,17 @@ def test_a_detached_run_that_cannot_begin_says_why(project: Project) -> None:
     done = project.run("--detach")
     assert done.status == 0
     assert "nothing to do" in done.out
+
+
+def test_a_detached_run_says_whether_it_began_or_goes_on(project: Project) -> None:
+    project.plan(shell("A", "test -e mended", attempts=1))
+    assert re.match(r"run \S+ began as process \d+; see: ", project.run("--detach").out)
+    assert project.do("wait").status == 1
+    until(lambda: not project.document()["run"]["dispatcher"], "the end of the dispatcher")
+    (project.folder / "mended").touch()
+    again = project.run("--detach", "--retry-failed")
+    assert re.match(r"run \S+ goes on as process \d+; see: ", again.out)
+    assert project.do("wait").status == 0
 
 
 def test_detach_and_watch_stays_until_the_end(project: Project) -> None:

@@ -98,6 +98,7 @@ def _run_held(
     run = Run(workspace, state, history, options, listeners=_listeners(asked, state))
     try:
         os.chdir(project)
+        what = "goes on" if state.run else "began"
         run.begin(Path.cwd())
         run.accept(plan, tuple(workers.values()), written)
         run.dispatcher.conductor = lambda: planner_of(run, project)
@@ -105,7 +106,7 @@ def _run_held(
             run.retry_failed()
         run.views.rehearse(state)
         if begun:
-            begun(0, f"run {state.run} goes on as process {os.getpid()}; see: {progress.ours('status')}")
+            begun(0, f"run {state.run} {what} as process {os.getpid()}; see: {progress.ours('status')}")
         status = _watched(run, asked)
     finally:
         run.close()
