@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,24 @@ def test_plan_says_which_tasks_are_for_a_session_and_that_no_worker_is_paid(proj
         "for a session, which pays for its own words: A, C\ncost: none, no task starts a worker\n"
         in shown.out
     )
+
+
+def test_next_without_a_task_says_that_the_plan_was_changed_and_what_takes_it_in(project: Project) -> None:
+    plan(project, shell("A", "exit 1", attempts=1))
+    project.do("run")
+    assert project.do("next") == (0, "nothing is ready for a session\n", "")
+    plan(project, session("A"))
+
+    for words in (("next",), ("next", "--json")):
+        assert re.search(
+            r"^note: plan.yaml has changed since run \S+ took it in; .* run ", project.do(*words).err
+        )
+
+    (project.workspace / "plan.yaml").write_text("tasks: 1")
+    assert "is not valid now; what is wrong: " in project.do("next").err
+    plan(project, session("A"))
+    assert project.do("run").status == 3
+    assert ("do A" in project.do("next").out, project.do("next").err) == (True, "")
 
 
 def test_next_in_json_names_the_file_and_the_prompt(project: Project) -> None:

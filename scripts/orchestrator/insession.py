@@ -19,7 +19,7 @@ from orchestrator.core.state import RunState, TaskState
 from orchestrator.edges import handedin, inbox, journal
 from orchestrator.edges.inbox import Order
 from orchestrator.edges.workspace import Workspace, explained
-from orchestrator.errors import UsageError, WorkspaceHeld
+from orchestrator.errors import OrchestratorError, UsageError, WorkspaceHeld
 from orchestrator.following import unknown_task
 from orchestrator.offering import Ready, offer, offered
 
@@ -45,6 +45,23 @@ def show_next(workspace: Workspace, here: Path, *, ascii_only: bool) -> tuple[st
     accept_plan(workspace, here)
     _catch_up(workspace)
     return offered(workspace, ascii_only=ascii_only)
+
+
+def changed_plan(workspace: Workspace) -> str:
+    """That plan.yaml is no longer what the run goes by, and what to do; empty where it is."""
+    from orchestrator.edges.planfile import read_plan
+
+    if not workspace.plan_file.exists():
+        return ""
+    state = journal.load(workspace.journal)
+    since = f"plan.yaml has changed since run {state.run} took it in"
+    try:
+        given = read_plan(workspace.plan_file)
+    except OrchestratorError:
+        return f"{since}, and is not valid now; what is wrong: {progress.ours('validate')}"
+    if given in (state.plan, state.written):
+        return ""
+    return f"{since}; to have it taken in: {progress.ours('run')} (or run --detach)"
 
 
 def _catch_up(workspace: Workspace) -> None:

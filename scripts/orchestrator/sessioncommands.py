@@ -51,7 +51,10 @@ def next_command(context: click.Context, as_json: bool, ascii_only: bool) -> int
     """
     from orchestrator import insession, offering
 
-    banner, tasks, more = insession.show_next(_workspace(context), Path.cwd(), ascii_only=ascii_only)
+    workspace = _workspace(context)
+    banner, tasks, more = insession.show_next(workspace, Path.cwd(), ascii_only=ascii_only)
+    if not tasks and (changed := insession.changed_plan(workspace)):
+        click.echo(f"note: {changed}", err=True)
     if as_json:
         _print_json({"tasks": tasks, "more": more})
         return 0
