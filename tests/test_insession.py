@@ -68,6 +68,22 @@ def test_plan_says_which_tasks_are_for_a_session_and_that_no_worker_is_paid(proj
     )
 
 
+def test_finish_tells_what_is_at_work_from_what_can_be_started(project: Project) -> None:
+    plan(project, session("A"), session("B"), session("C"), session("D"))
+    for name in ("A", "B", "C"):
+        project.do("start", name)
+
+    told = project.do("finish", "A", "--result", hand_in(project)).out.splitlines()
+    assert told[1].startswith("at work, to be finished: B, C; as in: ")
+    assert told[1].endswith(" finish B --result FILE")
+    assert told[2].startswith("more for this session, to be started: D; see: ")
+    project.do("start", "D")
+    (_, at_work) = project.do("finish", "B", "--result", hand_in(project)).out.splitlines()
+    assert at_work.startswith("at work, to be finished: C, D; ")
+    project.do("finish", "C", "--result", hand_in(project))
+    assert "4 completed" in project.do("finish", "D", "--result", hand_in(project)).out
+
+
 def test_next_without_a_task_says_that_the_plan_was_changed_and_what_takes_it_in(project: Project) -> None:
     plan(project, shell("A", "exit 1", attempts=1))
     project.do("run")

@@ -266,8 +266,16 @@ def _verdict(workspace: Workspace, name: str, number: int) -> tuple[int, str]:
 
 
 def _what_next(state: RunState) -> list[str]:
-    if any(t.task.cli == "session" and (t.startable or t.running) for t in state.tasks):
-        return [f"more for this session: {progress.ours('next')}"]
+    lines = []
+    if begun := sessiontasks.at_work(state):
+        one = progress.ours(f"finish {begun[0].task.id} --result FILE")
+        lines.append(f"at work, to be finished: {sessiontasks.listed(begun)}; as in: {one}")
+    if ready := sessiontasks.ready(state):
+        lines.append(
+            f"more for this session, to be started: {sessiontasks.listed(ready)}; see: {progress.ours('next')}"
+        )
+    if lines:
+        return lines
     if state.finished is None:
         return [f"the rest is for workers: {progress.ours('run')} (if none goes on)"]
     return [progress.summary(state)]

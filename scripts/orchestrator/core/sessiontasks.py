@@ -34,9 +34,9 @@ def waiting(state: RunState) -> str:
     """What a run waits for a session to do, in words; empty where it waits for none."""
     parts = []
     if started := at_work(state):
-        parts.append(f"at work on {_named(started)}")
+        parts.append(f"at work on {listed(started)}")
     if startable := ready(state):
-        parts.append(f"to be started: {_named(startable)}")
+        parts.append(f"to be started: {listed(startable)}")
     return f"waiting for a session ({'; '.join(parts)})" if parts else ""
 
 
@@ -53,7 +53,7 @@ def under_way(state: RunState, zone: tzinfo | None) -> str:
     named = [f"{task.task.id} (since {at.astimezone(zone):%Y-%m-%d %H:%M:%S})" for task, at in started]
     more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
     startable = ready(state)
-    then = f"; to be started: {_named(startable)}" if startable else ""
+    then = f"; to be started: {listed(startable)}" if startable else ""
     return f"a session is at work on {', '.join(named[:MOST_NAMED])}{more}{then}"
 
 
@@ -69,6 +69,7 @@ def how_long(task: TaskState, now: datetime) -> str:
     return f"overdue: {words}, its timeout is {task.task.timeout}" if late else words
 
 
-def _named(tasks: list[TaskState]) -> str:
+def listed(tasks: list[TaskState]) -> str:
+    """The first of the tasks by id, and how many more there are."""
     more = f" and {len(tasks) - MOST_NAMED} more" if len(tasks) > MOST_NAMED else ""
     return ", ".join(task.task.id for task in tasks[:MOST_NAMED]) + more
