@@ -230,6 +230,17 @@ def test_plan_and_a_dry_run_say_that_there_is_no_program_for_workers(project: Pr
     assert "is not a program" not in project.do("plan", "plan.yaml").out
 
 
+def test_plan_counts_one_worker_and_one_kept_task_in_the_singular(project: Project) -> None:
+    project.plan(shell("A", "true"), claude("B", "answer", needs=["A"]))
+    shown = project.do("plan", "plan.yaml").out
+    assert (" for 1 worker, " in shown, "; 1 worker uses a model (" in shown) == (True, True), shown
+    project.plan(shell("A", "true"), shell("B", "true", estimate="1s"))
+    assert "(from estimates of 1 task, " in project.do("plan", "plan.yaml").out
+    project.plan(shell("A", "true"))
+    project.run()
+    assert ": 1 completed task\n" in project.do("plan", "plan.yaml").out
+
+
 def without_login(project: Project) -> None:
     """A user who has never logged in, and no key."""
     (project.folder.parent / "home").mkdir()

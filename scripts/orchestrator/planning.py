@@ -161,7 +161,7 @@ def _notes(
     for one, other in view.overlaps:
         yield f"never at the same time, their writes overlap: {one}, {other}"
     if state.run:
-        yield f"kept from run {state.run}: {state.tally['completed']} completed tasks"
+        yield f"kept from run {state.run}: {counted(state.tally['completed'], 'completed task')}"
         if again:
             yield f"would run again, unless their inputs come out the same: {_named(again)}"
     if left_out:
@@ -178,7 +178,7 @@ def _sources(plan: Plan) -> str:
     if given == len(plan.tasks):
         return "the plan's estimates"
     rest = "earlier runs here, else 5m a worker and 10s a command"
-    return f"estimates of {given} tasks, {rest}" if given else rest
+    return f"estimates of {counted(given, 'task')}, {rest}" if given else rest
 
 
 def _costs(plan: Plan, cost: Estimate, login: Login) -> Iterator[str]:
@@ -191,8 +191,8 @@ def _costs(plan: Plan, cost: Estimate, login: Login) -> Iterator[str]:
         return
     if cost.workers:
         yield (
-            f"estimate: ${cost.usd:.2f} for {cost.workers} workers, {_tokens(cost.input_tokens)} tokens in and "
-            f"{_tokens(cost.output_tokens)} out ({_basis(cost)})"
+            f"estimate: ${cost.usd:.2f} for {counted(cost.workers, 'worker')}, {_tokens(cost.input_tokens)} tokens in "
+            f"and {_tokens(cost.output_tokens)} out ({_basis(cost)})"
         )
     if login.payer != "none":
         yield login.sentence
@@ -205,7 +205,8 @@ def _costs(plan: Plan, cost: Estimate, login: Login) -> Iterator[str]:
     elif len(bounded) == len(workers):
         yield f"cost: at most ${sum(bounded):.2f}, the sum of the tasks' budgets"
     else:
-        yield f"cost: not bounded; {len(workers)} workers use a model (limits.budget_usd sets a ceiling)"
+        use = "1 worker uses" if len(workers) == 1 else f"{len(workers)} workers use"
+        yield f"cost: not bounded; {use} a model (limits.budget_usd sets a ceiling)"
 
 
 def _login_notes(plan: Plan, login: Login) -> list[str]:

@@ -253,6 +253,12 @@ def test_shell_card(workspace: Workspace, story: Story) -> None:
     same_as_golden("shell_card.md", views.shell_card(story.plan, story.state.by_id["T-02"], NEEDS[:1]))
 
 
+def test_the_banner_calls_a_command_what_it_is(story: Story) -> None:
+    command = story.state.by_id["T-02"]
+    assert command.task.cli == "shell"
+    assert "⚙️ Agent-02 [T-02: Count the rows] shell\n" in banner(story.state, 1, [command])
+
+
 def test_banner(story: Story) -> None:
     same_as_golden("banner.txt", banner(story.state, 1, story.state.tasks[:3]))
     in_ascii = banner(story.state, 2, story.state.tasks[1:2], ascii_only=True)

@@ -267,6 +267,7 @@ def _banner_agent(state: RunState, task: TaskState, ascii_only: bool) -> dict[st
         "task": task.task.id,
         "title": one_line(task.task.name, 60),
         "worker": one_line(task.task.worker, 40),
+        "cli": task.task.cli,
         "inputs": one_line(", ".join(names), 100),
         "steps": [one_line(step, 100) for step in task.task.steps[:10]],
         "expected_output": one_line(task.task.expected_output, 100),
