@@ -22,7 +22,7 @@ BROKEN = re.compile(
 
 WORKSPACE = {
     "plan.yaml", "journal.jsonl", "dispatcher.log", "master_plan.md", "agent_tasks", "results", "attempts",
-    "final_output.md", "inbox", "archive", "templates",
+    "final_output.md", "inbox", "archive", "templates", "checks",
 }  # fmt: skip
 
 STATUS_ROW = re.compile(r"^\| (\d+) \| (.+?) \|$", re.M)

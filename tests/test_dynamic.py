@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from project import Done, Project
+from project import Done, Project, shell
 
 pytestmark = pytest.mark.real
 
@@ -147,6 +147,17 @@ def test_a_planning_call_that_failed_is_made_good_by_a_retry(project: Project) -
     done = play(project, "recovers_late")
     assert done.status == 1
     assert project.do("retry", "Plan-02").status == 0
+    done = project.run()
+    assert (done.status, why(project)) == (0, "completed")
+
+
+def test_a_plan_that_is_not_planned_any_more_does_not_fail_by_its_planning_calls(project: Project) -> None:
+    own = [shell("A", "true"), shell("B", "exit 3", attempts=1)]
+    scheme(project, "garbage")
+    project.plan(*own, replan="auto")
+    assert project.run().status == 4
+    assert "failed" in {status for name, status in project.statuses().items() if name.startswith("Plan-")}
+    project.plan(shell("A", "true"), shell("B", "true"), replan="off")
     done = project.run()
     assert (done.status, why(project)) == (0, "completed")
 

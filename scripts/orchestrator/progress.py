@@ -43,6 +43,9 @@ from orchestrator.edges.workspace import Workspace
 STOPPED = (4, 5)
 """Exit statuses of a run that something outside its tasks stopped: a limit, the environment."""
 
+LONGEST_REASON = 400
+"""Characters of why a task failed: a line or two of a check."""
+
 LONGEST_QUESTION = 1000
 """Characters of what a task asks of a person: some questions, and the line to type."""
 
@@ -297,8 +300,8 @@ assert set(_FIRST) == set(STATUSES)
 
 def _row(task: TaskState, ascii_only: bool) -> str:
     status = labelled(task.status, ascii_only)
-    # What a blocked task asks stands on a line of its own, whole: there is a command to type in it.
-    reason = "" if task.mark in ("completed", "blocked") else one_line(task.reason, 100)
+    # Why a task failed and what a blocked one asks stand on a line of their own.
+    reason = "" if task.mark in ("completed", "blocked", "failed") else one_line(task.reason, 100)
     words = [f"  {task.task.id:<8}", f"{status:<14}", one_line(task.task.title, 50), reason]
     return " ".join(word for word in words if word).rstrip()
 
@@ -313,7 +316,8 @@ def _next(task: TaskState, now: datetime) -> str:
         way = "" if task.outcome else f"; next: {ours(f'answer {task.task.id} TEXT')}"
         return f"{one_line(task.reason, LONGEST_QUESTION)}{way}"
     if task.mark == "failed" and task.outcome:
-        return next_step(task.task, task.outcome, "failed", skips=task.skips)
+        then = next_step(task.task, task.outcome, "failed", skips=task.skips)
+        return "; ".join(part for part in (one_line(task.reason, LONGEST_REASON), then) if part)
     if task.status != "retrying":
         return ""
     return next_step(task.task, task.outcome, "again", delay=task.trouble.retry_at - now.timestamp())

@@ -93,6 +93,21 @@ def test_commands_are_no_part_of_any_worker_types_share() -> None:
     assert found == [("general", 1, 30, 0.75), ("writer", 1, 10, 0.25), (growth.COMMANDS, 1, 60, None)]
 
 
+def test_what_was_paid_to_a_worker_type_stays_though_no_task_is_written_for_it_any_more() -> None:
+    story = Story(Task(id="A", cli="claude", worker="writer"), Task(id="C", cli="shell", run="make"))
+    story.start("A").wait(30).end("A", outcome="error", cost_usd=0.25).start("C").end("C")
+    story.tell_plan(Task(id="A", cli="claude"), Task(id="C", cli="shell", run="make"))
+
+    rows = growthtables.share_rows(story.state)
+
+    assert [(row["worker"], row["tasks"], row["usd"]) for row in rows] == [
+        ("general", 1, "0.0000"),
+        ("writer", 0, "0.2500"),
+        (growth.COMMANDS, 1, "0.0000"),
+        ("all", 2, "0.2500"),
+    ]
+
+
 def uneven(count: int, *others: str, seconds: float = 90) -> Story:
     story = Story(
         *[Task(id=f"T-{i}") for i in range(count)], *[Task(id=f"O-{one}", worker=one) for one in others]

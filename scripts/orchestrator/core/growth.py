@@ -130,6 +130,9 @@ def shares(state: RunState) -> list[Share]:
     spent: dict[str, float] = {}
     for task in (*state.tasks, *state.retired.values()):
         spent[_kind(task)] = spent.get(_kind(task), 0.0) + task.work
+    for name in state.spending:
+        # Paid for, though no task is written for it any more.
+        spent.setdefault(name, 0.0)
     whole = sum(seconds for name, seconds in spent.items() if name not in NO_WORKERS)
     found = [
         Share(name, inside[name], done[name], seconds, _part(name, seconds, whole))

@@ -113,13 +113,17 @@ def may_be_rescued(state: RunState) -> bool:
 
 
 def _made_good(state: RunState) -> int:
-    """How many planning calls have come to nothing whose work a later one has done: the run does not fail by them."""
+    """How many planning calls have come to nothing by which the run does not fail.
+
+    A later one has done their work, or the plan is not to be planned any more.
+    """
     done, found = set(), 0
+    over = state.plan is not None and state.plan.replan == "off"
     for name, (call, _) in reversed(state.replanning.calls.items()):
         task, plans = state.by_id.get(name), call != "synthesis"
         if task is not None and task.mark == "completed":
             done.add(plans)
-        found += task is not None and task.mark in DEAD and plans in done
+        found += task is not None and task.mark in DEAD and (over or plans in done)
     return found
 
 
