@@ -57,6 +57,27 @@ def test_a_plan_for_the_session_alone_goes_from_next_to_the_end(project: Project
     assert "the end" in (project.workspace / "final_output.md").read_text()
 
 
+def test_a_report_in_the_result_of_a_session_is_told_and_not_quoted_as_json(project: Project) -> None:
+    plan(project, session("A"))
+    said = {
+        "status": "complete", "summary": "read it all", "findings": ["roles are loaded twice " + "x" * 200] * 9,
+        "recommendations": ["load roles once", "cache the names"],
+    }  # fmt: skip
+    text = f"# What is slow\n\nroles.py is.\n\n```json\n{json.dumps(said, indent=2)}\n```\n"
+
+    project.do("start", "A")
+    assert project.do("finish", "A", "--result", hand_in(project, text)).status == 0
+
+    output = (project.workspace / "final_output.md").read_text()
+    assert project.events("AttemptFinished")[-1]["report"]["recommendations"] == said["recommendations"]
+    assert "- A: load roles once\n- A: cache the names\n" in output
+    assert "- roles are loaded twice xxx" in output
+    assert "Nothing is left to do" not in output
+    assert "> roles.py is." in output
+    assert '"status"' not in output
+    assert "```json" not in output
+
+
 def test_plan_says_which_tasks_are_for_a_session_and_that_no_worker_is_paid(project: Project) -> None:
     plan(project, session("A"), shell("B", "true"), session("C", needs=["A"]))
 

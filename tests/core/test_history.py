@@ -7,8 +7,9 @@ import pytest
 from story import Story
 
 from orchestrator.core import events
-from orchestrator.core.history import FAILURES, LOG_ENTRIES, SKIPS, why
+from orchestrator.core.history import FAILURES, LOG_ENTRIES, REPORTS, SKIPS, why
 from orchestrator.core.plan import Plan, Task
+from orchestrator.core.report import Report
 
 
 def strategies(story: Story) -> list[str]:
@@ -162,3 +163,13 @@ def test_an_outcome_is_not_said_twice() -> None:
     assert why("denied", "denied: Bash") == "denied: Bash"
     assert why("error", "exit status 1") == "error: exit status 1"
     assert why("stalled", "") == "stalled"
+
+
+def test_the_last_report_of_a_task_is_kept_and_of_many_the_latest() -> None:
+    story = Story(*(Task(id=f"T-{i}") for i in range(REPORTS + 5)))
+    for i in range(REPORTS + 5):
+        story.start(f"T-{i}").end(f"T-{i}", report=Report("complete", f"{i}"))
+    assert list(story.history.reports) == [f"T-{i}" for i in range(5, REPORTS + 5)]
+    story = Story(Task(id="T-01")).start("T-01").end("T-01", "error", report=Report("partial"))
+    story.start("T-01").end("T-01", report=Report("complete"))
+    assert story.history.reports == {"T-01": Report("complete")}

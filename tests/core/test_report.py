@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.report import LARGEST_REPORT, MOST_ENTRIES, NewTask, Report, parse
+from orchestrator.core.report import LARGEST_REPORT, MOST_ENTRIES, NewTask, Report, parse, split
 
 
 def fenced(**fields: Any) -> str:
@@ -308,3 +308,33 @@ def test_a_block_that_quotes_a_fence_of_its_own_with_line_breaks_is_whole() -> N
 def test_a_broken_block_takes_nothing_from_what_follows_it() -> None:
     text = '```json\n{"status": "complete", "summary": "cut off\n```\nthen "code":\n```\n{"a": 1}\n```'
     assert parse(text)[0] is None
+
+
+BLOCK = '{"status": "complete", "summary": "all is done", "findings": ["a"]}'
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        (f"The answer.\n\n```json\n{BLOCK}\n```\n", "The answer."),
+        (f"The answer.\n\n~~~~json\n{BLOCK}\n~~~~\n\nThat is all.\n", "The answer.\n\nThat is all."),
+        (f"The answer.\n\n```json\n{BLOCK}", "The answer."),
+        (f"The answer.\n{BLOCK}", "The answer."),
+        (f"```json\n{BLOCK}\n```", ""),
+        (f"Code:\n\n```\nx = 1\n```\n\n```json\n{BLOCK}\n```", "Code:\n\n```\nx = 1\n```"),
+    ],
+)
+def test_an_answer_is_split_from_the_block_of_its_report(text: str, rest: str) -> None:
+    found, known = split(text)
+    assert (found, known) == (rest, parse(text)[0])
+    assert known is not None
+
+
+def test_a_report_that_quotes_code_in_a_fence_is_split_off_whole() -> None:
+    told = '{"status": "complete", "summary": "use\n```\nx = 1\n```\n"}'
+    assert split(f"The answer.\n\n```json\n{told}\n```\n")[0] == "The answer."
+
+
+@pytest.mark.parametrize("text", ["The answer.\n", '```json\n{"rows": 3}\n```\n', ""])
+def test_an_answer_without_a_report_stays_as_it_is(text: str) -> None:
+    assert split(text) == (text, None)

@@ -6,6 +6,7 @@ from story import Story
 from orchestrator.core import summary
 from orchestrator.core.events import PlanVerified, RunFinished, TaskBlocked, TaskCancelled
 from orchestrator.core.plan import Limits, Task
+from orchestrator.core.report import Report
 
 
 def test_the_figures_are_measured() -> None:
@@ -145,3 +146,20 @@ def test_a_thousand_failures_are_not_spelled_out_one_by_one() -> None:
 def test_sinks_are_the_tasks_that_nothing_depends_on() -> None:
     story = Story(Task(id="C", needs=("A",)), Task(id="A"), Task(id="B"))
     assert [task.task.id for task in summary.sinks(story.state)] == ["B", "C"]
+
+
+def test_what_reports_recommend_is_listed_once_each_the_ends_of_the_plan_first() -> None:
+    tasks = [Task(id="T-01"), Task(id="T-02", needs=("T-01",)), Task(id="T-03", needs=("T-01",))]
+    story = Story(*tasks).start("T-01").end("T-01", report=Report("complete", recommendations=("a", "b")))
+    story.start("T-02").end("T-02", report=Report("complete", recommendations=("b", "# c")))
+    rows, more = summary.recommended(story.state, story.history.reports)
+    assert [(row["task"], row["text"]) for row in rows] == [("T-02", "b"), ("T-02", "\\# c"), ("T-01", "a")]
+    assert more == 0
+
+
+def test_of_many_recommendations_the_rest_is_counted() -> None:
+    story = Story(*(Task(id=f"T-{i}") for i in range(20)))
+    for i in range(20):
+        story.start(f"T-{i}").end(f"T-{i}", report=Report("complete", recommendations=(f"a{i}", f"b{i}")))
+    rows, more = summary.recommended(story.state, story.history.reports)
+    assert (len(rows), more) == (summary.RECOMMENDED, 40 - summary.RECOMMENDED)

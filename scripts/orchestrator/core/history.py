@@ -32,6 +32,7 @@ from orchestrator.core.events import (
     TaskSkipped,
 )
 from orchestrator.core.plan import Plan, Task
+from orchestrator.core.report import Report
 from orchestrator.core.sameness import changes_work
 from orchestrator.core.text import duration
 from orchestrator.core.verdict import COUNTING, HALTING, what_follows
@@ -42,6 +43,9 @@ LOG_ENTRIES = 200
 
 FAILURES, SKIPS = 150, 50
 """Errors that are kept. Skips have their own place: one failure can skip thousands, and must stay seen."""
+
+REPORTS = 500
+"""Reports that are kept, the latest: what they find and recommend is more than anybody reads at once."""
 
 
 class LogEntry(NamedTuple):
@@ -73,6 +77,8 @@ class History:
         self.noted = 0
         self.failed = 0
         self.skipped = 0
+        self.reports: dict[str, Report] = {}
+        """What the last attempts of tasks found and recommended, by task; the latest last."""
         self._last: deque[Event] = deque(maxlen=LOG_ENTRIES)
         self._failures: deque[tuple[int, ErrorEntry]] = deque(maxlen=FAILURES)
         self._skips: deque[tuple[int, ErrorEntry]] = deque(maxlen=SKIPS)
@@ -146,6 +152,7 @@ class History:
         return changes_work(old, new, was, now, asked_anew)
 
     def _finish_attempt(self, event: AttemptFinished) -> None:
+        self._keep_report(event)
         task = self._tasks.get(event.task)
         if event.outcome == "success" or task is None:
             self._tries.pop(event.task, None)
@@ -162,6 +169,13 @@ class History:
             self._tries.pop(event.task, None)
         strategy = _strategy(task, event, then.fate, used) or self._given_up(event.task, replans)
         self._fail(event, event.task, why(event.outcome, event.reason), strategy)
+
+    def _keep_report(self, event: AttemptFinished) -> None:
+        self.reports.pop(event.task, None)
+        if event.report is not None:
+            self.reports[event.task] = event.report
+        if len(self.reports) > REPORTS:
+            del self.reports[next(iter(self.reports))]
 
     def _given_up(self, name: str, replans: bool) -> str:
         """What follows from a failure that only the task's dependents, if any, have to bear."""

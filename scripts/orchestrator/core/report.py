@@ -11,7 +11,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -81,6 +81,7 @@ _OPENING = re.compile(
     r"^[ \t]*+(?:`{3,}+|~{3,}+)[ \t]*+(?:json[^\n{]*+)?\s*+(?=\{)", re.MULTILINE | re.IGNORECASE
 )
 _FENCE = re.compile(r"^[ \t]*+(?:```|~~~)", re.MULTILINE)
+_FENCE_LINE = re.compile(r"^[ \t]*+(?:```|~~~).*+$", re.MULTILINE)
 _BARE = re.compile(r"^\{", re.MULTILINE)
 # A string is matched whole, ended or not, so that a comma in it is none.
 _STRING_OR_LAST_COMMA = re.compile(r'("(?:[^"\\]++|\\.)*+"?)|,(?=\s*+[}\]])', re.DOTALL)
@@ -97,24 +98,51 @@ def parse(text: str, redact: Callable[[str], str] = str) -> tuple[Report | None,
     Args:
         redact: takes secrets out of the texts, which JSON can spell in another way than `text` shows.
     """
-    text = text.strip()
+    found = _found(text.strip(), redact)
+    return found.report, found.complaint
+
+
+def split(text: str) -> tuple[str, Report | None]:
+    """An answer without the block of its report, and the report; the answer as it is where there is none."""
+    whole = text.strip()
+    found = _found(whole, str)
+    if found.report is None:
+        return text, None
+    rest = (whole[: found.start].rstrip(), whole[found.end :].strip())
+    return "\n\n".join(filter(None, rest)), found.report
+
+
+class _Found(NamedTuple):
+    """A report, and the place of its block in the text; without one, why there is none."""
+
+    report: Report | None
+    complaint: str = ""
+    start: int = 0
+    end: int = 0
+
+
+def _found(text: str, redact: Callable[[str], str]) -> _Found:
     for start in _bare_objects(text):
         fields, end, _ = _decoded(text[start:])
-        if not text[start + end :].strip() and (found := _understood(fields, redact)):
-            return found, ""
+        if not text[start + end :].strip() and (report := _understood(fields, redact)):
+            # The fence before it may never have been closed.
+            opened = (match.start() for match in _OPENING.finditer(text) if match.end() == start)
+            return _Found(report, start=next(opened, start), end=len(text))
     complaint = ""
-    openings = deque((match.end() for match in _OPENING.finditer(text)), _BLOCKS_TRIED)
-    for tried, start in enumerate(reversed(openings)):
+    openings = deque(_OPENING.finditer(text), _BLOCKS_TRIED)
+    for tried, opening in enumerate(reversed(openings)):
+        start = opening.end()
         fence = _FENCE.search(text, start)
-        fields, _, problem = _decoded(text[start : fence.start() if fence else len(text)])
+        fields, end, problem = _decoded(text[start : fence.start() if fence else len(text)])
         if problem and fence and tried < _BARE_OBJECTS_TRIED:
             # It can quote code in a fence of its own, with line breaks as they are.
-            fields, _, other = _decoded(text[start:])
+            fields, end, other = _decoded(text[start:])
             problem = problem if other else ""
-        if found := _understood(fields, redact):
-            return found, ""
+        if report := _understood(fields, redact):
+            closing = _FENCE_LINE.search(text, start + end)
+            return _Found(report, start=opening.start(), end=closing.end() if closing else len(text))
         complaint = complaint or problem or redact(_shortcoming(fields))
-    return None, complaint or "no fenced JSON block at the end"
+    return _Found(None, complaint or "no fenced JSON block at the end")
 
 
 def _bare_objects(text: str) -> Iterator[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -14,8 +14,9 @@ from orchestrator.core.graph import batches
 from orchestrator.core.growth import counted
 from orchestrator.core.history import why
 from orchestrator.core.replanning import is_planning
+from orchestrator.core.report import LONGEST_ENTRY, Report
 from orchestrator.core.state import RunState, TaskState
-from orchestrator.core.text import clean, duration, fenced
+from orchestrator.core.text import clean, duration, fenced, markdown
 
 BARS = 100
 """Lines of the timeline; a person compares lengths on a few screens, not on twenty."""
@@ -27,6 +28,9 @@ EXACT = 1e-6
 
 RETRIES = 50
 """Recommendations that are spelled out one by one."""
+
+RECOMMENDED = 30
+"""Recommendations of reports that are listed."""
 
 _STROKES = {"completed": "█", "running": "▒", "failed": "x", "blocked": "?"}
 
@@ -157,6 +161,19 @@ def in_order(state: RunState) -> list[TaskState]:
     """The tasks in dependency order: by batch, then as the plan has them."""
     depths = _depths(state)
     return sorted(state.tasks, key=lambda task: depths[task.index])
+
+
+def recommended(state: RunState, reports: Mapping[str, Report]) -> tuple[list[dict[str, str]], int]:
+    """What reports recommend, as list items, those first that nothing builds on; and how many more there are."""
+    ends = sinks(state)
+    others = [task for task in in_order(state) if task.needed_by or task.after_of]
+    found: dict[str, str] = {}
+    for task in (*ends, *others):
+        if task.mark and not is_planning(task.task) and (report := reports.get(task.task.id)):
+            for text in report.recommendations:
+                found.setdefault(item(text, LONGEST_ENTRY), task.task.id)
+    rows = [{"task": markdown(name), "text": text} for text, name in found.items()]
+    return rows[:RECOMMENDED], max(len(rows) - RECOMMENDED, 0)
 
 
 def recommendations(state: RunState) -> list[str]:

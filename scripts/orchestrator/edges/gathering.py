@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote as percent_encoded
 
 from orchestrator.core import deliverable, excerpts, summary, tables
 from orchestrator.core.events import SUMMARY_CHARACTERS
 from orchestrator.core.replanning import is_planning
+from orchestrator.core.report import LONGEST_ENTRY, Report, split
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.text import markdown
 from orchestrator.edges import results
@@ -36,6 +38,20 @@ def beginning(workspace: Workspace, task: TaskState, characters: int) -> tuple[s
         return None
     shown, whole = excerpts.cut(text, characters)
     return shown.strip("\n"), whole and len(text) < results.PIECE
+
+
+def _answer(workspace: Workspace, task: TaskState, characters: int) -> tuple[str, bool] | None:
+    """As `beginning`, but without the block of the report, which is shown in another way."""
+    read = beginning(workspace, task, results.PIECE)
+    if read is None or task.task.cli == "shell" or task.task.output_schema is not None:
+        return read and _cut(read, characters)
+    text, report = split(read[0]) if read[1] else (read[0], None)
+    return _cut((text or (report.summary if report else ""), read[1]), characters)
+
+
+def _cut(read: tuple[str, bool], characters: int) -> tuple[str, bool]:
+    text, whole = excerpts.cut(read[0], characters)
+    return text.strip("\n"), whole and read[1]
 
 
 def joined(workspace: Workspace, state: RunState, folder: Path) -> dict[str, object]:
@@ -80,17 +96,18 @@ def _whole(file: Path) -> str:
     return text
 
 
-def findings(workspace: Workspace, state: RunState) -> dict[str, object]:
-    """How the results begin that nothing else builds on."""
+def findings(workspace: Workspace, state: RunState, reports: Mapping[str, Report]) -> dict[str, object]:
+    """What those tasks report to have found that nothing else builds on, or else how their results begin."""
     done = [task for task in summary.sinks(state) if task.mark == "completed"]
     found = []
     for task in done[:MOST_FINDINGS]:
-        text, whole = beginning(workspace, task, SUMMARY_CHARACTERS) or ("", True)
-        if text.strip():
-            shown = excerpts.block(text if whole else f"{text.rstrip()} …", task.task.cli)
-            found.append(
-                {"task": markdown(task.task.id), "title": markdown(task.task.name, 80), "text": shown}
-            )
+        report = reports.get(task.task.id)
+        points = [excerpts.item(text, LONGEST_ENTRY) for text in report.findings] if report else []
+        text, whole = ("", True) if points else _answer(workspace, task, SUMMARY_CHARACTERS) or ("", True)
+        shown = excerpts.block(text if whole else f"{text.rstrip()} …", task.task.cli) if text.strip() else ""
+        if points or shown:
+            known = {"task": markdown(task.task.id), "title": markdown(task.task.name, 80)}
+            found.append({**known, "points": points, "text": shown})
     return {"findings": found, "findings_left_out": max(len(done) - MOST_FINDINGS, 0)}
 
 
@@ -115,7 +132,7 @@ def links(workspace: Workspace, folder: Path) -> list[dict[str, str]]:
 
 def _excerpt(workspace: Workspace, task: TaskState, place: str, characters: int) -> dict[str, object]:
     file = os.path.basename(workspace.result_name(task.agent))
-    read = beginning(workspace, task, characters)
+    read = _answer(workspace, task, characters)
     text, whole = read or ("", True)
     return {
         "agent": tables.agent_name(task.agent),

@@ -202,6 +202,7 @@ class Views:
         """The text of final_output.md for a file in `folder`."""
         assert state.plan is not None
         totals = summary.totals(state, now)
+        recommended, recommended_left_out = summary.recommended(state, self._history.reports)
         return self._templates.render(
             "final_output.md.j2",
             **_head(state, state.plan, now),
@@ -214,11 +215,13 @@ class Views:
             decisions=growthtables.decisions(state),
             dearest=growthtables.dearest_rows(state),
             models=tables.model_rows(state),
-            **gathering.findings(self._workspace, state),
+            **gathering.findings(self._workspace, state, self._history.reports),
             **gathering.excerpts_of(self._workspace, state, folder),
             merge=merge,
             plan_checks=tables.plan_check_rows(state),
             recommendations=summary.recommendations(state),
+            recommended=recommended,
+            recommended_left_out=recommended_left_out,
             links=gathering.links(self._workspace, folder),
         )
 
