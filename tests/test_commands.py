@@ -368,6 +368,18 @@ def test_watching_where_nothing_was_run_says_so_as_status_does(project: Project)
     assert json.loads(project.do("status", "--watch", "--json").out)["run"]["state"] == "none"
 
 
+def test_where_nothing_was_run_it_begins_with_a_plan_and_then_with_its_run(project: Project) -> None:
+    ask = (("status",), ("status", "--watch"), ("wait",), ("finish", "A", "--failed", "why"))
+    for words in ask:
+        done = project.do(*words)
+        assert (done.out + done.err).endswith("orchestrate.py init REQUEST\n"), done
+    project.do("init", "x")
+    assert [said.rsplit(" ", 1)[1] for said in ("".join(project.do(*w)[1:]) for w in ask)] == [
+        *["run\n"] * 3,
+        "next\n",
+    ]
+
+
 def test_a_terminal_without_our_signs_gets_their_codes_and_json_is_whole(project: Project) -> None:
     project.plan(shell("A", "true", title="✓"))
     project.environment["PYTHONIOENCODING"] = "latin-1"

@@ -70,7 +70,7 @@ def put_together(workspace: Workspace, to: Path | None) -> Path:
         raise UsageError(f"{to} is not a file that can be replaced; name another")
     state, history = runs.load(workspace)
     if not state.run:
-        raise UsageError(progress.NOTHING_RUN.format(progress.ours("run")))
+        raise UsageError(progress.nothing_run(workspace))
     if journal.holder(workspace.lock_file) is None:
         with runs.held(workspace):
             run = Run(workspace, state, history, Options())
@@ -101,7 +101,7 @@ def join(workspace: Workspace, budget: float | None, program: str | None, here: 
     from orchestrator.runs import Options, Run
 
     if not workspace.journal.exists():
-        raise UsageError(progress.NOTHING_RUN.format(progress.ours("run")))
+        raise UsageError(progress.nothing_run(workspace))
     with runs.held(workspace), explained(f"cannot go on in {workspace.root}"):
         state, history = runs.load(workspace)
         if known := synthesis_that_holds(state):

@@ -274,6 +274,8 @@ def status(context: click.Context, watch: bool, as_json: bool, ascii_only: bool)
     if as_json:
         for piece in rundocument.document(state, alive, now):
             click.echo(piece)
+    elif not state.run:
+        click.echo(progress.nothing_run(workspace))
     else:
         click.echo("\n".join(progress.status_lines(state, alive, now, ascii_only or not _shows_icons())))
     return 0

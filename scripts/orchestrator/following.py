@@ -98,7 +98,7 @@ def wait(
     follower = Follower(workspace, *([discoveries.hear] if discoveries else []))
     while True:
         alive = follower.look()
-        status = _waited(follower.state, alive)
+        status = _waited(workspace, follower.state, alive)
         found = discoveries.new() if discoveries else []
         if status is None and (found or (until is not None and time.monotonic() >= until)):
             status = STILL_RUNNING
@@ -110,11 +110,11 @@ def wait(
         time.sleep(LOOK)
 
 
-def _waited(state: RunState, alive: int | None) -> int | None:
+def _waited(workspace: Workspace, state: RunState, alive: int | None) -> int | None:
     if state.finished is not None:
         return state.finished.exit
     if not state.run:
-        raise UsageError(progress.NOTHING_RUN.format(progress.ours("run")))
+        raise UsageError(progress.nothing_run(workspace))
     if alive is None:
         return GONE
     return 3 if state.tally["blocked"] or state.replanning.proposed is not None else None
@@ -266,5 +266,5 @@ def unknown_task(state: RunState, name: str) -> str:
     from orchestrator.core.hints import Hints
 
     if not state.run:
-        return progress.NOTHING_RUN.format(progress.ours("run"))
+        return f"nothing has been run here yet; how to begin: {progress.ours('status')}"
     return f"no task {one_line(name, 70)!r} in this run{Hints(list(state.by_id)).question(name)}"

@@ -167,7 +167,7 @@ def finish(workspace: Workspace, name: str, handed: Handed) -> tuple[int, str]:
         UsageError: nothing to finish, or a file that cannot be a result; nothing was changed.
     """
     if not workspace.journal.exists():
-        raise UsageError(progress.NOTHING_RUN.format(progress.ours("next")))
+        raise UsageError(progress.nothing_run(workspace, "next"))
     state = journal.load(workspace.journal)
     task = _session_task(state, name)
     order = _order(task, handed)

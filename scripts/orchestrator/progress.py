@@ -69,7 +69,10 @@ def ours(words: str) -> str:
     return f"{start}{place} {words}"
 
 
-NOTHING_RUN = "nothing has been run here yet; begin with: {}"
+def nothing_run(workspace: Workspace, runs: str = "run") -> str:
+    """What to say where nothing was run; `runs` is the command that would, once there is a plan."""
+    begin = runs if workspace.plan_file.exists() else "init REQUEST"
+    return f"nothing has been run here yet; begin with: {ours(begin)}"
 
 
 def plain(state: RunState) -> Callable[[Sequence[Event]], None]:
@@ -262,8 +265,6 @@ def status_lines(
     state: RunState, pid: int | None, now: datetime, ascii_only: bool, most: int = 60
 ) -> list[str]:
     """`status` for people: the run in a line, then tasks, those that matter first where there are many."""
-    if not state.run:
-        return [NOTHING_RUN.format(ours("run"))]
     lines = [f"run {state.run}: {_stands(state, pid)}", summary(state)]
     if held := holding(state, pid, now):
         lines.append(f"holding: {one_line(held['reason'])}{_until(held['until'])}")

@@ -109,7 +109,7 @@ def _loaded(workspace: Workspace) -> RunState:
     with explained(f"cannot read {workspace.journal}"):
         state = journal.load(workspace.journal)
     if state.plan is None:
-        raise UsageError(progress.NOTHING_RUN.format(progress.ours("run")))
+        raise UsageError(progress.nothing_run(workspace))
     return state
 
 

@@ -43,7 +43,7 @@ def roll_back(workspace: Workspace, to: str, as_json: bool) -> int:
         WorkspaceHeld: a dispatcher is at work.
     """
     if not workspace.journal.exists():
-        raise UsageError(progress.NOTHING_RUN.format(progress.ours("run")))
+        raise UsageError(progress.nothing_run(workspace))
     with runs.held(workspace), explained(f"cannot write to {workspace.root}"):
         told = list(journal.read_events(workspace.journal))
         state = journal.load(workspace.journal)

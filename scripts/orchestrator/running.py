@@ -326,7 +326,7 @@ def _watch_plainly(workspace: Workspace) -> int:
     while follower.look() is not None and follower.state.finished is None:
         time.sleep(LOOK_AGAIN)
     if not follower.state.run:
-        click.echo(progress.NOTHING_RUN.format(progress.ours("run")))
+        click.echo(progress.nothing_run(workspace))
     return _status_of(follower.state)
 
 
@@ -335,9 +335,5 @@ def _status_of(state: RunState) -> int:
 
 
 def _say_watched(workspace: Workspace, state: RunState) -> int:
-    click.echo(
-        "\n".join(progress.ending(state, workspace))
-        if state.run
-        else progress.NOTHING_RUN.format(progress.ours("run"))
-    )
+    click.echo("\n".join(progress.ending(state, workspace)) if state.run else progress.nothing_run(workspace))
     return _status_of(state)

@@ -72,14 +72,14 @@ def cancellable(workspace: Workspace, names: Sequence[str]) -> None:
 def anything_runs(workspace: Workspace) -> bool:
     """Whether there is a dispatcher, or a worker that one left behind, to be stopped."""
     if not workspace.journal.exists():
-        raise UsageError(progress.NOTHING_RUN.format(progress.ours("run")))
+        raise UsageError(progress.nothing_run(workspace))
     return journal.holder(workspace.lock_file) is not None or bool(journal.load(workspace.journal).running)
 
 
 def order(workspace: Workspace, orders: Sequence[Order], patience: float) -> int:
     """Hand orders to the living dispatcher, or carry them out here if there is none."""
     if not workspace.journal.exists():
-        raise UsageError(progress.NOTHING_RUN.format(progress.ours("run")))
+        raise UsageError(progress.nothing_run(workspace))
     with explained(f"cannot write to {workspace.root}"):
         files = [inbox.hand_in(workspace.inbox, wanted) for wanted in orders]
         until = time.monotonic() + patience
