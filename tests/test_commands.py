@@ -119,7 +119,8 @@ def test_a_plan_with_problems_is_refused_and_the_workspace_is_as_it_was(project:
 
 
 def test_init_makes_a_plan_and_keeps_what_is_there(project: Project) -> None:
-    assert project.do("init", "find out why").status == 0
+    begun = project.do("init", "find out why")
+    assert (begun.status, bool(re.search(r"then: .* validate, then: .* plan\n$", begun.err))) == (0, True)
     plan = project.workspace / "plan.yaml"
     assert "find out why" in plan.read_text()
     assert project.do("init", "again").status == 2

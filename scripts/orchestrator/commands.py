@@ -113,7 +113,7 @@ plan_argument = click.argument("plan", required=False, type=click.Path(path_type
 @click.pass_context
 def init(context: click.Context, request: str | None, master: Path | None, new: bool) -> int:
     """Make the workspace and a commented plan.yaml for REQUEST."""
-    from orchestrator import running, runs
+    from orchestrator import progress, running, runs
     from orchestrator.edges.masterplan import plan_from_master, starter_plan
     from orchestrator.edges.planfile import read_text
     from orchestrator.edges.workspace import write_whole
@@ -133,7 +133,8 @@ def init(context: click.Context, request: str | None, master: Path | None, new: 
             running.put_away(workspace, state)
         write_whole(workspace.plan_file, text)
     click.echo(str(workspace.plan_file))
-    click.echo("Fill in the tasks, then: orchestrate plan", err=True)
+    steps = (f"then: {progress.ours(word)}" for word in ("validate", "plan"))
+    click.echo(", ".join(("Fill in the tasks", *steps)), err=True)
     return 0
 
 
