@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import io
 import os
@@ -10,6 +9,11 @@ import sys
 from contextlib import suppress
 
 from orchestrator import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # `--version` is answered without it.
+    from typing import Any, TextIO
 
 ENVIRONMENT = 5
 """The exit status for trouble with the machine, as everywhere."""
@@ -21,6 +25,7 @@ OBJECTS_TO_LOOK_AMONG = 25_000
 def main() -> None:
     """Runs the command line; `--version` alone is answered without importing what the commands need."""
     open_what_is_closed()
+    sys.stdout, sys.stderr = outlasting(sys.stdout), outlasting(sys.stderr)
     status = flushed(_tell_version() if sys.argv[1:] == ["--version"] else _run())
     # Else Python looks through all objects once more at its end: 10 ms, where a person waits for 60.
     gc.freeze()
@@ -57,15 +62,41 @@ def open_what_is_closed() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
+class Outlasting(io.FileIO):
+    """An output whose reader may go: what is written then is lost, and the command goes on to its own exit status.
+
+    The command line's library would end it with 1 wherever it was.
+    """
+
+    def write(self, data: Any, /) -> int:
+        """The bytes that are done with."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            return len(data)
+
+
+def outlasting(stream: TextIO) -> TextIO:
+    """The same output, which a reader may leave."""
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    return io.TextIOWrapper(
+        io.BufferedWriter(Outlasting(stream.fileno(), "wb", closefd=False)),
+        stream.encoding,
+        stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
+
+
 def flushed(status: int) -> int:
-    """The exit status, once all output is out: a reader that has gone changes nothing, a full disk does."""
+    """The exit status, once all output is out: a full disk changes it."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except OSError as error:
+        except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-            if error.errno != errno.EPIPE:
-                status = status or ENVIRONMENT
+            status = status or ENVIRONMENT
     return status
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -181,7 +183,7 @@ def show_journal(workspace: Workspace, follow: bool, as_json: bool) -> None:
     follower = Follower(workspace, tell)
     while True:
         alive = follower.look()
-        if not follow or alive is None or follower.state.finished:
+        if not follow or alive is None or follower.state.finished or _is_left():
             return
         time.sleep(LOOK)
 
@@ -203,9 +205,16 @@ def show_task(workspace: Workspace, name: str, follow: bool) -> None:
         over = not _runs(workspace, name)
         for output in outputs:
             output.show(over)
-        if over or not follow:
+        if over or not follow or _is_left():
             return
         time.sleep(LOOK)
+
+
+def _is_left() -> bool:
+    """Whether nobody reads any more what is shown."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in output.poll(0))
 
 
 def _runs(workspace: Workspace, name: str) -> bool:
