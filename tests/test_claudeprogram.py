@@ -132,6 +132,16 @@ def test_a_silent_program_is_given_up_with_all_it_started(tmp_path: Path, enviro
     until(lambda: not alive(child), "the end of the child, which was killed")
 
 
+@pytest.mark.parametrize("line", ["exec yes", "exec yes >&2"])
+def test_a_program_that_prints_without_end_is_given_up_before_it_fills_the_memory(
+    tmp_path: Path, environment: Environment, line: str
+) -> None:
+    path = script(tmp_path / "claude", "echo $$ > pid", line)
+    with pytest.raises(EnvironmentProblem, match=r"claude --version` prints without end; install it again$"):
+        claudeprogram.ask(path, tmp_path, environment, ("--version",), patience=5)
+    assert not alive(int((tmp_path / "pid").read_text()))
+
+
 def test_questions_are_asked_at_the_same_time_with_nothing_to_read(
     tmp_path: Path, environment: Environment
 ) -> None:

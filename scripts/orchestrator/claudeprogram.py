@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import selectors
 import shutil
 import signal
 import subprocess
@@ -33,6 +34,8 @@ USUAL_PLACES = (
 PATIENCE = 20.0
 """Seconds that the program may take to tell of itself; half a second is usual."""
 
+MOST_TOLD = 1 << 20
+"""Bytes of one answer; the help of a program has some ten thousand."""
 
 WISHED = ("exclude-dynamic-system-prompt-sections", "permission-prompts")
 """Options that workers are given where the program has them."""
@@ -104,7 +107,7 @@ def ask(
     """What the program at `path` answers to each command line, asked all at once, from the project folder.
 
     Raises:
-        EnvironmentProblem: it cannot be started, or has not ended after `patience` seconds.
+        EnvironmentProblem: it cannot be started, has not ended after `patience` seconds, or says more than MOST_TOLD.
     """
     until = time.monotonic() + patience
     asked = []
@@ -114,7 +117,10 @@ def ask(
                 process = _start((path, *question), project, environment)
                 stack.callback(_end, process)
                 asked.append(process)
-            return [_answer(process, until) for process in asked]
+            return [
+                _answer((path, *question), process, until)
+                for question, process in zip(questions, asked, strict=True)
+            ]
     except OSError as error:
         raise EnvironmentProblem(
             f"{path} does not run in {project} ({error.strerror}); install it again"
@@ -124,22 +130,37 @@ def ask(
         raise EnvironmentProblem(f"`{words}` has not ended after {patience:g} s; install it again") from error
 
 
-def _start(words: tuple[str, ...], project: Path, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+def _start(words: tuple[str, ...], project: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     inherited = {name: value for name, value in environment.items() if name not in claude.SESSION_VARIABLES}
     # The project folder may be yet to be made.
     there = next(folder for folder in (project, *project.absolute().parents) if folder.is_dir())
     return subprocess.Popen(
-        words, cwd=there, env=inherited, encoding="utf-8", errors="replace", start_new_session=True,
+        words, cwd=there, env=inherited, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
 
-def _answer(process: subprocess.Popen[str], until: float) -> Answer:
-    out, err = process.communicate(timeout=max(0.0, until - time.monotonic()))
+def _answer(words: tuple[str, ...], process: subprocess.Popen[bytes], until: float) -> Answer:
+    told = {stream: bytearray() for stream in (process.stdout, process.stderr) if stream is not None}
+    with selectors.DefaultSelector() as open_ones:
+        for stream in told:
+            open_ones.register(stream, selectors.EVENT_READ, told[stream])
+        while open_ones.get_map():
+            if time.monotonic() >= until:
+                raise subprocess.TimeoutExpired(words, 0)
+            for key, _ in open_ones.select(until - time.monotonic()):
+                piece = os.read(key.fd, 1 << 16)
+                key.data.extend(piece)
+                if not piece:
+                    open_ones.unregister(key.fileobj)
+                elif len(key.data) > MOST_TOLD:
+                    raise EnvironmentProblem(f"`{' '.join(words)}` prints without end; install it again")
+    process.wait(max(0.0, until - time.monotonic()))
+    out, err = (bytes(data).decode("utf-8", "replace") for data in told.values())
     return Answer(process.returncode, out, err)
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     """Nothing of a question is left: a wrapper's own child would keep our pipes open."""
     if process.poll() is None:
         with suppress(OSError):
