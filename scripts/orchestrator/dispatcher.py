@@ -28,8 +28,9 @@ from orchestrator.core.events import (
     TaskSkipped,
 )
 from orchestrator.core.governor import Governor, Hold
+from orchestrator.core.learning import Learned
 from orchestrator.core.plan import Plan
-from orchestrator.core.scheduler import Finish, Launch, Learned, Scheduler, Skip, Stop, Verify
+from orchestrator.core.scheduler import Finish, Launch, Scheduler, Skip, Stop, Verify
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.workers import WorkerType
 from orchestrator.edges.inbox import Order

@@ -15,9 +15,9 @@ from rich.text import Text
 
 from orchestrator.clis import claude_output
 from orchestrator.core import growth
+from orchestrator.core.learning import DEFAULT_SECONDS
 from orchestrator.core.plan import seconds
 from orchestrator.core.redaction import Redactor
-from orchestrator.core.scheduler import DEFAULT_SECONDS
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.tables import labelled
 from orchestrator.core.text import clean, duration, one_line

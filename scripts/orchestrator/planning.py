@@ -16,8 +16,8 @@ from orchestrator.core.advice import Outlook, outlook
 from orchestrator.core.estimate import ASSUMED, Estimate, estimate
 from orchestrator.core.events import PlanAccepted
 from orchestrator.core.growth import counted
+from orchestrator.core.learning import weights
 from orchestrator.core.plan import Plan, Task
-from orchestrator.core.scheduler import weights
 from orchestrator.core.state import RunState
 from orchestrator.core.text import duration, one_line
 from orchestrator.core.workers import WorkerType, mode_of, model_of, tools_of

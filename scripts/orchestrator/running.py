@@ -24,6 +24,7 @@ from orchestrator.core.plan import Plan, Task
 from orchestrator.core.sameness import changes_work
 from orchestrator.core.state import ENDED, RunState
 from orchestrator.core.workers import WorkerType
+from orchestrator.detaching import detach
 from orchestrator.edges import claudefiles, journal
 from orchestrator.edges.workspace import Workspace, explained, write_whole_bytes
 from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageError
@@ -237,7 +238,7 @@ def detached(workspace: Workspace, asked: Asked, here: Path) -> int:
     _read_given(workspace, asked)
     with explained(f"cannot write to {workspace.root}"):
         workspace.create()
-    tell = runs.detach(workspace.dispatcher_log)
+    tell = detach(workspace.dispatcher_log)
     if isinstance(tell, int):
         return tell
     try:

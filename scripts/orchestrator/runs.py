@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -26,15 +25,15 @@ from orchestrator.clis.claude_features import Program
 from orchestrator.core import rounds
 from orchestrator.core.events import Listener, RunResumed, RunStarted
 from orchestrator.core.history import History
+from orchestrator.core.learning import Learned, learn
 from orchestrator.core.plan import Plan
 from orchestrator.core.replanning import is_planning
-from orchestrator.core.scheduler import Learned, learn
 from orchestrator.core.state import ENDED, RunState
 from orchestrator.core.workers import WorkerType, wants_bypass
 from orchestrator.edges import claudefiles, inbox, journal, takenback
 from orchestrator.edges.journal import Journal
 from orchestrator.edges.workspace import Workspace, explained
-from orchestrator.errors import EnvironmentProblem, OrchestratorError, PlanError, UsageError
+from orchestrator.errors import OrchestratorError, PlanError, UsageError
 from orchestrator.refreshing import complaints
 
 LONG_SINCE = timedelta(days=1)
@@ -374,41 +373,3 @@ def load(workspace: Workspace) -> tuple[RunState, History]:
 def unfinished(state: RunState) -> bool:
     """Whether there is a run here whose tasks have not all ended."""
     return bool(state.tasks) and any(task.mark not in ENDED for task in state.tasks)
-
-
-def detach(log: Path) -> Callable[[int, str], None] | int:
-    """Go on in a process that no terminal, shell or caller can take down with it.
-
-    In that process: returns a function to tell the caller how the start went (exit status, text), once. In the
-    calling one: waits for that, shows it, and returns the status.
-    """
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child:
-        os.close(writer)
-        with open(reader, encoding="utf-8") as told:
-            status, _, text = told.read().partition(" ")
-        os.waitpid(child, 0)
-        if text:
-            print(text, file=sys.stdout if status == "0" else sys.stderr, flush=True)
-        return int(status) if status else EnvironmentProblem.exit_code
-    os.setsid()
-    if os.fork():
-        os._exit(0)
-    os.close(reader)
-    os.set_inheritable(writer, False)
-    null = os.open(os.devnull, os.O_RDONLY)
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    for descriptor, number in ((null, 0), (output, 1), (output, 2)):
-        os.dup2(descriptor, number)
-
-    def tell(status: int, text: str) -> None:
-        nonlocal writer
-        if writer >= 0:
-            os.write(writer, f"{status} {text}".encode())
-            os.close(writer)
-            writer = -1
-
-    return tell

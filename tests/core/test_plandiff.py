@@ -3,11 +3,11 @@ from __future__ import annotations
 from story import START, Story
 
 from orchestrator.core import plandiff
+from orchestrator.core.learning import Learned
 from orchestrator.core.plan import Limits, Task
 from orchestrator.core.plandiff import Ahead, Line, PlanDiff
 from orchestrator.core.revising import revised
 from orchestrator.core.revision import Change, Draft, Revision
-from orchestrator.core.scheduler import Learned
 from orchestrator.core.spending import Spending
 from orchestrator.core.workers import GENERAL
 

@@ -6,8 +6,9 @@ from fakes import START, FakeClock, plan, task
 
 from orchestrator.core import events
 from orchestrator.core.governor import Governor, Hold, Sign
+from orchestrator.core.learning import Learned
 from orchestrator.core.plan import Limits, Task
-from orchestrator.core.scheduler import Finish, Launch, Learned, Scheduler
+from orchestrator.core.scheduler import Finish, Launch, Scheduler
 from orchestrator.core.spending import Spending
 from orchestrator.core.state import RunState
 

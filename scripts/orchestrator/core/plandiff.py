@@ -12,11 +12,11 @@ from msgspec.structs import replace
 from orchestrator.core.advice import outlook
 from orchestrator.core.estimate import estimate
 from orchestrator.core.events import PlanRevised
+from orchestrator.core.learning import Learned, weights
 from orchestrator.core.plan import Plan, Task
 from orchestrator.core.replanning import is_planning
 from orchestrator.core.revising import Revised
 from orchestrator.core.revision import By, Revision
-from orchestrator.core.scheduler import Learned, weights
 from orchestrator.core.state import ENDED, RunState
 from orchestrator.core.text import duration, one_line
 from orchestrator.core.workers import WorkerType
