@@ -91,3 +91,32 @@ def test_the_log_stands_in_a_fence_that_no_text_can_end() -> None:
     log = tables.log_block(story.history)
     assert log.startswith("````text\n")
     assert log.endswith("error: ``` # gone\n````")
+
+
+def test_what_a_completion_rests_on_is_what_was_asked_of_the_task() -> None:
+    tasks = [
+        Task(id="A", verify=("make test", "make lint"), artifacts=("a.md",)),
+        Task(id="B", output_schema={"type": "object"}, verify=("make test",)),
+        Task(id="C", cli="shell", run="true"),
+        Task(id="D"),
+        Task(id="E", verify=("make test",)),
+    ]
+    story = Story(*tasks, success_criteria=("It is fast", "# it holds"))
+    for name in "ABCD":
+        story.start(name).end(name)
+
+    found = tables.proofs(story.state)
+
+    assert [row["proof"] for row in found["proofs"]] == [  # type: ignore[attr-defined]
+        "2 checks, 1 artifact", "1 check, schema", "exit status 0", "none", "–",
+    ]  # fmt: skip
+    assert (found["proven"], found["unproven"], found["proofs_left_out"]) == (3, 1, 0)
+    assert found["success_criteria"] == ["It is fast", "\\# it holds"]
+
+
+def test_of_a_thousand_tasks_those_without_proof_are_shown() -> None:
+    story = Story(*(Task(id=f"T-{i}", verify=("make",) if i % 50 else ()) for i in range(1000)))
+    for i in range(1000):
+        story.start(f"T-{i}").end(f"T-{i}")
+    found = tables.proofs(story.state)
+    assert (found["proven"], found["unproven"], found["proofs_left_out"]) == (980, 20, 980)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from orchestrator.core.text import (
     clean,
+    code,
     dollars,
     duration,
     fenced,
@@ -169,3 +170,16 @@ def test_little_money_is_told_in_hundredths_of_a_cent(amount: float, shown: str)
 )
 def test_the_last_line_is_the_last_that_says_anything(text: str, line: str) -> None:
     assert last_line(text) == line
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("python a_b.py", "`python a_b.py`"),
+        ("echo `date`", "`` echo `date` ``"),
+        ("a ``b`` c", "```a ``b`` c```"),
+        ("two\nlines", "`two lines`"),
+    ],
+)
+def test_code_stands_in_a_line_as_it_is(text: str, shown: str) -> None:
+    assert code(text) == shown

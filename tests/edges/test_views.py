@@ -201,6 +201,18 @@ def test_a_long_deliverable_is_cut(workspace: Workspace) -> None:
     assert "Cut here; the linked file has all of it." in text
 
 
+def test_final_output_says_what_each_completion_rests_on(workspace: Workspace) -> None:
+    checks = ("python check_names.py", "make test")
+    story = Story(Task(id="T-01", verify=checks), Task(id="T-02"), success_criteria=("It is fast",))
+    story.start("T-01").end("T-01").start("T-02").end("T-02")
+
+    text = Views(workspace, story.history).final_output(story.state, story.now, workspace.root)
+
+    assert "which no program has checked:\n\n- It is fast\n\nOf 2 completed tasks 1 rests on proof" in text
+    assert "| T-01 | T-01 | ✅ completed | 2 checks |\n| T-02 | T-02 | ✅ completed | none |" in text
+    assert "Proof: 2 checks (`python check_names.py`, `make test`). " in text
+
+
 def test_the_times_of_a_run_that_was_taken_up_again_are_told_apart(workspace: Workspace) -> None:
     story = Story(Task(id="T-01", attempts=1)).start("T-01").wait(40).end("T-01", "error")
     story.tell(RunFinished, exit=1, reason="a task failed")
@@ -446,7 +458,7 @@ def test_a_long_result_is_cut_with_a_link_to_the_rest(workspace: Workspace) -> N
     text = Views(workspace, story.history).final_output(story.state, story.now, workspace.root)
     assert len(text) < 15_000
     assert "Cut here; the rest is in [agent-01-result.md](results/agent-01-result.md)." in text
-    assert shape(text)["heading_open"] == 10
+    assert shape(text)["heading_open"] == 11
 
 
 def test_a_long_request_is_cut(workspace: Workspace) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from orchestrator.core import sessiontasks
-from orchestrator.core.excerpts import cell, mermaid_label, names
+from orchestrator.core.excerpts import cell, item, mermaid_label, names
 from orchestrator.core.history import History, why
 from orchestrator.core.replanning import is_planning
 from orchestrator.core.state import STATUSES, RunState, TaskState
@@ -17,6 +17,12 @@ MOST_ROWS = 1000
 
 MOST_DRAWN = 100
 """Tasks in one picture: beyond it Mermaid draws a tangle, slowly."""
+
+MOST_PROOFS = 100
+"""Rows of the table of proofs: a few screens; each result says what it rests on as well."""
+
+NO_PROOF = "none"
+"""What the completion of a task rests on of which no proof was asked: its worker's word."""
 
 QUIET = frozenset(("waiting", "completed"))
 """Statuses that are left out where there are too many rows: nobody has to look at them."""
@@ -127,6 +133,53 @@ def status_row(task: TaskState) -> Row:
         "end": "–" if task.running else clock(task.ended),
         "attempts": task.number,
         "outcome": cell(why(task.outcome, task.reason), 160),
+    }
+
+
+def proof(task: TaskState) -> str:
+    """What the completion of a task rests on; a dash where it is not completed.
+
+    It is what was asked of it: a task is not completed where a part of that does not hold.
+    """
+    if task.mark != "completed":
+        return "–"
+    asked = task.task
+    parts = [
+        *([_number(len(asked.verify), "check")] if asked.verify else []),
+        *([_number(len(asked.artifacts), "artifact")] if asked.artifacts else []),
+        *(["schema"] if asked.output_schema is not None and asked.cli != "shell" else []),
+        *(["exit status 0"] if asked.cli == "shell" else []),
+    ]
+    return ", ".join(parts) or NO_PROOF
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def proofs(state: RunState) -> Row:
+    """The plan's criteria, how many completed tasks are proven, and a row for each of the first tasks."""
+    assert state.plan is not None
+    tasks = [task for task in state.tasks if not is_planning(task.task)]
+    rests = [(task, proof(task)) for task in tasks]
+    done = [found for task, found in rests if task.mark == "completed"]
+    # Of many those are shown that a person may have to look at: completed, and by nothing but their word.
+    shown = rests if len(rests) <= MOST_PROOFS else [pair for pair in rests if pair[1] == NO_PROOF]
+    return {
+        "success_criteria": [item(text) for text in state.plan.success_criteria],
+        "proven": sum(found != NO_PROOF for found in done),
+        "unproven": done.count(NO_PROOF),
+        "proofs": [
+            {
+                "task": cell(task.task.id),
+                "title": cell(task.task.name, 80),
+                "status": labelled(task.status),
+                "proof": found,
+            }
+            for task, found in shown[:MOST_PROOFS]
+        ],
+        "most_proofs": MOST_PROOFS,
+        "proofs_left_out": len(rests) - len(shown[:MOST_PROOFS]),
     }
 
 

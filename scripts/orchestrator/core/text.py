@@ -65,6 +65,14 @@ def _escaped(sign: re.Match[str]) -> str:
     return f"\\{sign[0]}"
 
 
+def code(text: str, length: int = 200) -> str:
+    """`text` as inline code in a line that is no row of a table: it can be copied as it is."""
+    line = one_line(text, length)
+    fence = "`" * (max((len(run) for run in re.findall(r"`+", line)), default=0) + 1)
+    pad = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{fence}{pad}{line}{pad}{fence}"
+
+
 def fenced(text: str, info: str = "") -> str:
     """`text` as a fenced block whose fence is longer than any in it."""
     longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)

@@ -12,7 +12,7 @@ from orchestrator.core.events import SUMMARY_CHARACTERS
 from orchestrator.core.replanning import is_planning
 from orchestrator.core.report import LONGEST_ENTRY, Report, split
 from orchestrator.core.state import RunState, TaskState
-from orchestrator.core.text import markdown
+from orchestrator.core.text import code, markdown
 from orchestrator.edges import results
 from orchestrator.edges.workspace import Workspace
 
@@ -23,6 +23,9 @@ ALL_CHARACTERS, FEWEST_CHARACTERS, MOST_CHARACTERS = 2_000_000, 500, 8000
 """Characters of results: in all, and of each at least and at most."""
 
 MOST_FINDINGS = 20
+
+MOST_CHECKS = 5
+"""Checks of one task that are named."""
 
 DELIVERABLE_CHARACTERS = 100_000
 """Of the deliverable: some fifty pages; the result file has all of it."""
@@ -139,6 +142,8 @@ def _excerpt(workspace: Workspace, task: TaskState, place: str, characters: int)
         "task": markdown(task.task.id),
         "title": markdown(task.task.name, 120),
         "status": tables.labelled(task.status),
+        "proof": tables.proof(task) if task.mark == "completed" else "",
+        "checks": [code(command, 120) for command in task.task.verify[:MOST_CHECKS]],
         "file": file,
         "link": f"{place}/{file}",
         "missing": read is None,

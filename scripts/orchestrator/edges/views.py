@@ -219,6 +219,7 @@ class Views:
             **gathering.excerpts_of(self._workspace, state, folder),
             merge=merge,
             plan_checks=tables.plan_check_rows(state),
+            **tables.proofs(state),
             recommendations=summary.recommendations(state),
             recommended=recommended,
             recommended_left_out=recommended_left_out,
