@@ -5,6 +5,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from orchestrator.core.text import (
     clean,
@@ -17,6 +18,7 @@ from orchestrator.core.text import (
     neutralised,
     one_line,
     quoted,
+    with_code,
 )
 
 NASTY = st.text(
@@ -183,3 +185,33 @@ def test_the_last_line_is_the_last_that_says_anything(text: str, line: str) -> N
 )
 def test_code_stands_in_a_line_as_it_is(text: str, shown: str) -> None:
     assert code(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "in_a_cell"),
+    [
+        ("a_b `c_d` e_f", "a\\_b `c_d` e\\_f", None),
+        ("`grep x | wc -l`: 3 | 4", "`grep x | wc -l`: 3 \\| 4", "`grep x \\| wc -l`: 3 \\| 4"),
+        ("`a\\|b_c`", "`a\\|b_c`", "\\`a\\\\\\|b\\_c\\`"),
+        ("`open_ended", "\\`open\\_ended", None),
+        ("``two_`` `x`", "\\`\\`two\\_\\`\\` `x`", None),
+        ("\\`a_b`", "\\\\`a_b`", None),
+    ],
+)
+def test_what_stands_between_backquotes_is_code(text: str, shown: str, in_a_cell: str | None) -> None:
+    assert with_code(text) == shown
+    assert with_code(text, in_table=True) == (in_a_cell or shown)
+
+
+@given(st.text(alphabet="`|\\_*<a> [](!&#~"))
+def test_no_structure_comes_of_words_with_code(text: str) -> None:
+    page = (
+        MarkdownIt()
+        .enable("table")
+        .parse(f"| a | b |\n| - | - |\n| x{with_code(text, in_table=True)} | last |\n")
+    )
+    assert [t.content for t in page if t.type == "inline"][-1] == "last"
+    (cell,) = [t for t in page if t.type == "inline"][2:-1]
+    assert {t.type for t in cell.children or []} <= {"text", "text_special", "code_inline"}
+    line = MarkdownIt().parse(f"- x{with_code(text)}\n")
+    assert {t.type for t in line[3].children or []} <= {"text", "text_special", "code_inline"}

@@ -213,6 +213,19 @@ def test_final_output_says_what_each_completion_rests_on(workspace: Workspace) -
     assert "Proof: 2 checks (`python check_names.py`, `make test`). " in text
 
 
+def test_commands_can_be_copied_out_of_the_views(workspace: Workspace) -> None:
+    story = Story(Task(id="T-01", attempts=1), verify=("python3 check_all.py",)).start("T-01")
+    story.end("T-01", "unverified", "verify `python3 check_docstrings.py`: exit status 1: a_b.py")
+    views = Views(workspace, story.history)
+
+    final = views.final_output(story.state, story.now, workspace.root)
+    master = views.master_plan(story.state, story.now)
+
+    assert "- Check of the whole plan: `python3 check_all.py`: not run" in final
+    assert "verify `python3 check_docstrings.py`: exit status 1: a\\_b.py). `orchestrate retry T-01`" in final
+    assert "| unverified: verify `python3 check_docstrings.py`: exit status 1: a\\_b.py | give up" in master
+
+
 def test_the_times_of_a_run_that_was_taken_up_again_are_told_apart(workspace: Workspace) -> None:
     story = Story(Task(id="T-01", attempts=1)).start("T-01").wait(40).end("T-01", "error")
     story.tell(RunFinished, exit=1, reason="a task failed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from orchestrator.core.text import clean, fenced, markdown, one_line, quoted
+from orchestrator.core.text import clean, fenced, markdown, one_line, quoted, with_code
 
 _LIST_MARK = re.compile(r"^(\d+(?=[.)])|(?=[-+=]))")
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
@@ -15,12 +15,12 @@ _MERMAID = re.compile(r"[^\w \-.,/()]")
 
 def item(text: str, length: int = 300) -> str:
     """`text` as the one line of a list item: it begins no list, heading or rule of its own."""
-    return _LIST_MARK.sub(r"\1\\", markdown(text, length))
+    return _LIST_MARK.sub(r"\1\\", with_code(text, length))
 
 
 def cell(text: str, length: int = 200) -> str:
     """`text` as a table cell; a dash where there is none."""
-    return markdown(text, length) or "–"
+    return with_code(text, length, in_table=True) or "–"
 
 
 def names(ids: Iterable[str], most: int = 12) -> str:

@@ -10,7 +10,7 @@ from orchestrator.core.excerpts import cell, item, mermaid_label, names
 from orchestrator.core.history import History, why
 from orchestrator.core.replanning import is_planning
 from orchestrator.core.state import STATUSES, RunState, TaskState
-from orchestrator.core.text import clean, fenced, markdown, one_line
+from orchestrator.core.text import clean, code, fenced, one_line, with_code
 
 MOST_ROWS = 1000
 """Rows of a table that a person still scrolls through."""
@@ -264,5 +264,5 @@ def plan_check_rows(state: RunState) -> list[dict[str, str]]:
     verified = state.verified
     outcome = "not run"
     if verified is not None:
-        outcome = "passed" if verified.passed else f"not passed: {markdown(verified.reason, 300)}"
-    return [{"command": markdown(command, 300), "outcome": outcome} for command in state.plan.verify]
+        outcome = "passed" if verified.passed else f"not passed: {with_code(verified.reason, 300)}"
+    return [{"command": code(command, 300), "outcome": outcome} for command in state.plan.verify]

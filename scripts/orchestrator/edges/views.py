@@ -19,7 +19,7 @@ from orchestrator.core.frontmatter import front_matter
 from orchestrator.core.history import History
 from orchestrator.core.plan import Plan
 from orchestrator.core.state import RunState, TaskState
-from orchestrator.core.text import duration, markdown, neutralised, one_line
+from orchestrator.core.text import duration, markdown, neutralised, one_line, with_code
 from orchestrator.core.workers import WorkerType
 from orchestrator.edges import gathering
 from orchestrator.edges.templates import Templates
@@ -299,8 +299,8 @@ def _head(state: RunState, plan: Plan, now: datetime) -> dict[str, object]:
     request, whole = excerpts.cut(plan.request, REQUEST_CHARACTERS)
     return {
         "run": markdown(state.run) or "not started",
-        "state": markdown(tables.run_word(state)),
-        "holding": markdown(tables.holding(state), 300),
+        "state": with_code(tables.run_word(state)),
+        "holding": with_code(tables.holding(state), 300),
         "updated": tables.clock(now),
         "request": excerpts.quote(request.strip("\n")),
         "request_cut": not whole,
