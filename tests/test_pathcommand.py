@@ -20,8 +20,8 @@ def test_the_lines_to_type_are_those_that_the_permission_rule_allows(user: User)
 
     by_name, by_path = user.installed("status"), user.orchestrate("status")
 
-    assert by_name.out.endswith("begin with: orchestrate run\n")
-    assert by_path.out.endswith(f"begin with: python3 {ROOT / ENTRY} run\n")
+    assert by_name.out.endswith("begin with: orchestrate init REQUEST\n")
+    assert by_path.out.endswith(f"begin with: python3 {ROOT / ENTRY} init REQUEST\n")
 
 
 def test_the_rule_names_the_command_where_the_shell_finds_it_and_else_the_script(user: User) -> None:
