@@ -72,7 +72,10 @@ def with_code(text: str, length: int = 200, *, in_table: bool = False) -> str:
     Args:
         in_table: for a cell, where a `|` has to be escaped even in code.
     """
-    parts = _CODE.split(one_line(text, length))
+    line = one_line(text, length)
+    if "`" not in line:
+        return _MARKDOWN.sub(_escaped, line)
+    parts = _CODE.split(line)
     return "".join(
         _as_code(part, in_table) if place % 2 else _MARKDOWN.sub(_escaped, part)
         for place, part in enumerate(parts)
