@@ -306,3 +306,15 @@ def test_the_result_of_a_task_with_a_schema_is_what_the_schema_asked_for(tmp_pat
     assert stage.play(plan(worker("a", output_schema=schema))) == 0
     body = stage.workspace.result(1).read_text().split("---\n", 2)[2]
     assert json.loads(body) == {"lines": [3, 5]}
+
+
+def test_the_others_do_not_wait_for_the_checks_of_the_first_of_their_kind(stage: Stage) -> None:
+    stage.processes.script = {
+        "a.1": Act(1, stdout=stream()),
+        "a.1/verify-1": Act(600),
+        "b": Act(5, stdout=stream()),
+    }
+    tasks = [worker("a", verify=("test -s report",)), worker("b")]
+    assert stage.play(plan(*tasks)) == 0
+    ends = [event.task for event in stage.happened(AttemptFinished)]
+    assert ends == ["b", "a"]

@@ -209,12 +209,13 @@ class Attempts:
             task = attempt.task.task
             if attempt.stopped:
                 continue
-            listens = task.cli != "shell" and not attempt.checking
-            if listens:
+            works = task.cli != "shell" and not attempt.checking
+            if task.cli != "shell":
+                # Also while its checks run: the others wait for what it was answered, not for those.
                 told += [(task.id, sign) for sign in self._listen(attempt, now)]
             if now >= attempt.began + seconds(task.timeout):
                 self.stop(attempt, "timeout")
-            elif listens and task.idle_timeout and self._is_stalled(attempt, seconds(task.idle_timeout)):
+            elif works and task.idle_timeout and self._is_stalled(attempt, seconds(task.idle_timeout)):
                 self.stop(attempt, "stalled")
         return told
 

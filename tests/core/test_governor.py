@@ -71,6 +71,14 @@ def test_a_prefix_whose_first_worker_failed_begins_with_one_again() -> None:
     assert play.fill() == 1
 
 
+@pytest.mark.parametrize("outcome", ["success", "unverified", "invalid output", "denied", "ceiling"])
+def test_a_worker_whose_work_was_no_good_was_answered_all_the_same(outcome: str) -> None:
+    play = Play(same_prefix=True)
+    play.fill()
+    play.end("T-1", outcome)
+    assert play.fill() > 1
+
+
 def test_a_prefix_stays_warm_for_five_minutes_after_its_last_use() -> None:
     play = Play(same_prefix=True)
     play.fill()

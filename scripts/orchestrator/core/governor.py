@@ -40,6 +40,10 @@ LONGEST_PAUSE = 60.0
 """Seconds; after each refusal with nothing answered in between twice as long as before, from one second on."""
 
 
+ANSWERED = ("success", "unverified", "invalid output", "denied", "ceiling")
+"""Outcomes of a worker that the model has answered, whatever became of the work."""
+
+
 class Sign(Struct, frozen=True):
     """One thing that a worker's output tells while it runs.
 
@@ -128,7 +132,7 @@ class Governor:
         self._note_spoken(worker)
         if worker.answered:
             self._used[worker.prefix] = now
-        if outcome == "success":
+        if outcome in ANSWERED:
             self._note_answer(worker, now)
             self._vacated.append(now)
         elif outcome in ("rate limited", "overloaded"):
