@@ -314,7 +314,7 @@ def test_the_others_do_not_wait_for_the_checks_of_the_first_of_their_kind(stage:
         "a.1/verify-1": Act(600),
         "b": Act(5, stdout=stream()),
     }
-    tasks = [worker("a", verify=("test -s report",)), worker("b")]
+    tasks = [worker(name, verify=("test -s report",)) for name in ("a", "b")]
     assert stage.play(plan(*tasks)) == 0
     ends = [event.task for event in stage.happened(AttemptFinished)]
     assert ends == ["b", "a"]
