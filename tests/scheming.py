@@ -106,6 +106,13 @@ def invents(_call: str, number: int) -> object:
     return plan(numbered(number), task("lost", needs=["X-1"]), task("own", ref="T-99"), **more)
 
 
+def finishes_badly(_call: str, number: int) -> object:
+    """Is finished at once, with parts that cannot be; and does better when told."""
+    if number == 1:
+        return plan(task("lost", needs=["X-1"]), finish="all is planned")
+    return plan(numbered(number), finish="all is planned")
+
+
 def own_ids(_call: str, _number: int) -> object:
     """Gives ids itself."""
     return plan({**task("own id"), "id": "T-99"})
@@ -232,8 +239,8 @@ def whole() -> dict[str, Any]:
 SCHEMES: dict[str, Callable[[str, int], object]] = {
     scheme.__name__: scheme
     for scheme in (
-        asks, cancels, climbs, cycles, duplicates, evil, finished, garbage, grows, huge, invents, misses, never,
-        nothing, own_ids, recovers, recovers_late,
+        asks, cancels, climbs, cycles, duplicates, evil, finished, finishes_badly, garbage, grows, huge, invents,
+        misses, never, nothing, own_ids, recovers, recovers_late,
         words, nested, sane, splits, steady, thousand, wrong_types,
     )
 }  # fmt: skip

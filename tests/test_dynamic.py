@@ -162,6 +162,13 @@ def test_a_plan_that_is_not_planned_any_more_does_not_fail_by_its_planning_calls
     assert (done.status, why(project)) == (0, "completed")
 
 
+def test_a_planner_is_told_what_was_refused_before_it_is_believed_to_be_finished(project: Project) -> None:
+    done = play(project, "finishes_badly")
+    assert (done.status, why(project)) == (0, "completed")
+    assert "it waits for 'X-1', which there is not" in refused(project)
+    assert len(made(project)) == 1
+
+
 def test_a_planner_that_is_finished_at_once_ends_the_run_with_its_reason(project: Project) -> None:
     done = play(project, "finished")
     assert (done.status, why(project)) == (1, "no task was planned: nothing is to be done")

@@ -149,6 +149,9 @@ class Planner:
         first = first or self._state.replanning.first is None
         found = revised(self._state, revision, self._types, by, facts.get("considered", ()), first=first)
         refused = (*unread, *found.refused)
+        if by == "planner" and refused and not found.changes and not self._state.replanning.refused:
+            # What was refused is said back once before the planning ends by such an answer.
+            revision = replace(revision, finish="")
         says = found.changes or revision.context or revision.finish or revision.analysis
         if not says:
             reason = "; ".join(refused) or revision.reason or NOTHING_ASKED
