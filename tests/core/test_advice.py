@@ -123,6 +123,13 @@ def test_overlaps_of_many_different_writes_are_found_without_comparing_all_pairs
     assert cost(2000) < 1.5 * cost(200)
 
 
+def test_of_two_tasks_that_end_together_both_count_before_the_next_begins() -> None:
+    two, freed = [task("A"), task("B")], [task("long-1", "A B"), task("long-2", "A B")]
+    short = [task(f"short-{n}") for n in range(4)]
+    both = plan(*two, *freed, *short, task("C"), task("D"), limits=Limits(parallelism=4))
+    assert outlook(both, [1, 1, 3, 3, 1, 1, 1, 1, 2, 2]).expected_seconds == 4
+
+
 PIECES = st.sampled_from(["a", "b", "*", "**", "a*", "?"])
 GLOBS = st.lists(PIECES, min_size=1, max_size=3).map("/".join)
 

@@ -122,11 +122,12 @@ def _makespan(edges: Sequence[Sequence[int]], weights: Sequence[float], slots: i
         while ready and len(running) < slots:
             i = heappop(ready)[1]
             heappush(running, (now + weights[i], i))
-        now, done = heappop(running)
-        for i in dependents[done]:
-            left[i] -= 1
-            if not left[i]:
-                heappush(ready, (-remaining[i], i))
+        now = running[0][0]
+        while running and running[0][0] <= now:
+            for i in dependents[heappop(running)[1]]:
+                left[i] -= 1
+                if not left[i]:
+                    heappush(ready, (-remaining[i], i))
     return now
 
 
