@@ -289,8 +289,10 @@ class NoViews:
 
     def __init__(self) -> None:
         self.refreshed = 0
+        self.previewed = 0
 
     def preview(self, state: RunState) -> int:
+        self.previewed += 1
         return 0
 
     def refresh(self, state: RunState, now: datetime) -> None:

@@ -93,13 +93,15 @@ class Attempts:
         attempt = self.new(task)
         try:
             given = self._given(task)
-            if os.path.isdir(attempt.folder):
+            try:
+                os.mkdir(attempt.folder, 0o700)
+            except FileExistsError:
                 # The journal lost its last lines, but the attempt was made. If it was given the same, its evidence
                 # is worth more than another attempt.
                 if _read(f"{attempt.folder}/prompt.md") == given:
                     return self.recover(task)
                 self._workspace.set_aside(attempt.folder)
-            os.mkdir(attempt.folder, 0o700)
+                os.mkdir(attempt.folder, 0o700)
             self._prepare(attempt, given)
             self._spawn(attempt, ceiling)
         except OSError as error:

@@ -9,9 +9,12 @@ from typing import Protocol
 from orchestrator.core.state import RunState
 from orchestrator.errors import EnvironmentProblem, UsageError
 
-VIEW_INTERVAL = 0.5
+VIEW_INTERVAL = 1.0
 VIEW_SHARE = 0.05
-"""Views are refreshed at most twice a second and for at most a twentieth of the time."""
+"""Views are refreshed at most once a second and for at most a twentieth of the time."""
+
+PREVIEW_AFTER = 2.0
+"""Seconds of a run until what its later workers will be given is written down: before, nobody can have looked."""
 
 
 def complaints(*writes: Callable[[], object]) -> list[str]:
@@ -45,6 +48,7 @@ class Refresher:
         self._clock = clock
         # Not at once: the first workers come before the first look at them.
         self._refresh_at = clock() + VIEW_INTERVAL
+        self._preview_at: float | None = clock() + PREVIEW_AFTER
         self._viewed = -1
 
     def refresh(self) -> None:
@@ -54,7 +58,8 @@ class Refresher:
             return
         # A template that is wrong is told of at the end: a view is not worth a run.
         at = datetime.fromtimestamp(now, UTC)
-        if self._viewed < 0:
+        if self._preview_at is not None and now >= self._preview_at:
+            self._preview_at = None
             complaints(lambda: self._views.preview(self._state))
         complaints(lambda: self._views.refresh(self._state, at))
         self._viewed = self._state.seq

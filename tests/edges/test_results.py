@@ -76,6 +76,23 @@ def test_the_body_of_a_result_is_what_was_written(tmp_path: Path, size: int) -> 
     assert [file.name for file in tmp_path.iterdir()] == ["result.md"]
 
 
+@pytest.mark.parametrize("size", [results.PIECE - 10, results.PIECE, results.PIECE + 1])
+@pytest.mark.parametrize("facts", [1, results.PIECE - 8, results.PIECE * 2])
+def test_only_the_last_piece_of_a_body_is_short(tmp_path: Path, size: int, facts: int) -> None:
+    path = tmp_path / "result.md"
+    path.write_text(f"---\n{'f' * facts}\n---\n{'y' * size}")
+    pieces = list(results.body(path))
+    assert "".join(pieces) == "y" * size
+    assert all(len(piece) >= results.PIECE for piece in pieces[:-1])
+
+
+@pytest.mark.parametrize("text", ["---\n", "---\ntask: A\n", "---\ntask: A\n---"])
+def test_a_file_that_is_all_front_matter_has_no_body(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "result.md"
+    path.write_text(text)
+    assert list(results.body(path)) == []
+
+
 def test_a_result_that_cannot_be_read_to_its_end_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "result.md"
     results.write_result(path, FRAME, ["before"], durable=True)

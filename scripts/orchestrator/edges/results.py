@@ -143,8 +143,12 @@ def _write_long(path: str | Path, begun: list[bytes], rest: Iterable[str]) -> No
 def body(path: str | Path) -> Iterator[str]:
     """The text of a result file without its front matter, piece by piece."""
     with open(path, encoding="utf-8", errors="replace") as file:
-        if file.readline() == FRONT:
-            while (line := file.readline()) and line != FRONT:
-                pass
-        while piece := file.read(PIECE):
-            yield piece
+        text = file.read(PIECE)
+        if text.startswith(FRONT):
+            while (end := text.find(f"\n{FRONT}", len(FRONT) - 1)) < 0 and (more := file.read(PIECE)):
+                text += more
+            text = text[end + 1 + len(FRONT) :] if end >= 0 else ""
+            text += file.read(max(PIECE - len(text), 0))
+        while text:
+            yield text
+            text = file.read(PIECE)
