@@ -305,12 +305,8 @@ class Dispatcher:
             self.record(LaunchesPaused(**self.stamp(), reason=hold.reason, until=until))
 
     def _intend(self, task: TaskState, number: int) -> None:
-        session = self._attempts.session(task, number)
-        self.record(
-            AttemptStarted(
-                **self.stamp(), task=task.task.id, attempt=number, cli=task.task.cli, session=session
-            )
-        )
+        name, cli, session = task.task.id, task.task.cli, self._attempts.session(task, number)
+        self.record(AttemptStarted(**self.stamp(), task=name, attempt=number, cli=cli, session=session))
         self._launching.append(task)
 
     def _launch(self) -> None:
@@ -319,17 +315,22 @@ class Dispatcher:
             assert self._scheduler is not None
             if over := self._attempts.start(task, self._scheduler.ceiling(task.task)):
                 self._land(over)
+            # The worker needs a core to start on; what ended meanwhile is taken in beside it.
+            self._take_in_ended(0.0)
 
     def _wait(self) -> None:
-        for ended in self._processes.wait(self._patience()):
-            if ended.key.startswith(planchecks.PREFIX):
-                self._note_plan_check(ended)
-            elif over := self._attempts.ended(ended):
-                self._land(over)
+        self._take_in_ended(self._patience())
         for name, sign in self._attempts.watch():
             if self._governor is not None:
                 self._governor.heard(name, sign, self._clock())
         self._plan_checks.watch()
+
+    def _take_in_ended(self, patience: float | None) -> None:
+        for ended in self._processes.wait(patience):
+            if ended.key.startswith(planchecks.PREFIX):
+                self._note_plan_check(ended)
+            elif over := self._attempts.ended(ended):
+                self._land(over)
 
     def _patience(self) -> float | None:
         news = self.state.opened or self.state.doomed
