@@ -27,10 +27,9 @@ from orchestrator.edges.views import PREVIEWS, Views, banner
 from orchestrator.edges.workspace import Workspace, explained
 from orchestrator.errors import EnvironmentProblem, WorkspaceHeld
 
-MOST_BATCHES = 12
 MOST_NAMES = 12
 MOST_BANNERS = 4
-"""Batches, names in a line and batch banners that are shown: a screenful."""
+"""Names in a line, and batch banners, that are shown: a screenful."""
 
 
 def show(workspace: Workspace, path: Path | None, here: Path, as_json: bool, ascii_only: bool) -> int:

@@ -16,7 +16,6 @@ from orchestrator.core.workers import (
     Fields,
     WorkerType,
     denied_of,
-    may_write,
     mode_of,
     model_of,
     tool_list,
@@ -91,17 +90,6 @@ def test_only_a_plan_makes_a_worker_accept_edits_that_may_not_edit() -> None:
     assert mode_of(task(), accepting) == "dontAsk"
     assert mode_of(task(permission_mode="acceptEdits"), accepting) == "acceptEdits"
     assert mode_of(task(allow=("Edit(docs/**)",)), accepting) == "acceptEdits"
-
-
-@pytest.mark.parametrize(
-    "tools", [("Edit",), ("Read", "Bash(ls *)"), ("mcp__db__query",), ("Skill",), ("*",)]
-)
-def test_what_is_not_known_to_read_may_write(tools: tuple[str, ...]) -> None:
-    assert may_write(tools)
-
-
-def test_reading_writes_nothing() -> None:
-    assert not may_write(("Read", "Grep(src/**)", "Glob", "WebFetch"))
 
 
 @pytest.mark.parametrize(

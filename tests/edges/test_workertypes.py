@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core.plan import Task
-from orchestrator.core.workers import BUNDLED, DEFAULT_TOOLS, denied_of, may_write
+from orchestrator.core.workers import BUNDLED, DEFAULT_TOOLS, READERS, denied_of
 from orchestrator.edges import workertypes
 from orchestrator.edges.templates import templates_folder
 from orchestrator.edges.workertypes import WorkerTypes, beside, load
@@ -65,7 +65,7 @@ def test_the_program_brings_one_file_for_each_of_its_types(house: House) -> None
 
 def test_each_type_has_the_least_tools_for_its_job(house: House) -> None:
     found = house.types().find(BUNDLED)
-    reading = {name for name, worker in found.items() if not may_write(worker.tools or ())}
+    reading = {name for name, worker in found.items() if set(worker.tools or ()) <= set(READERS)}
     assert reading == {"code-analyzer", "system-architect", "orchestrator"}
     assert all(found[name].permission_mode == "dontAsk" for name in reading)
     assert all(found[name].permission_mode == "acceptEdits" for name in found.keys() - reading)

@@ -31,11 +31,6 @@ def find_cycles(edges: Edges) -> list[list[int]]:
     return cycles
 
 
-def find_cycle(edges: Edges) -> list[int] | None:
-    """The first of `find_cycles`, None where every node can be reached in order."""
-    return next(iter(find_cycles(edges)), None)
-
-
 def batches(edges: Edges) -> list[int]:
     """The depth of each node: 0 where it waits for nothing, else one more than the deepest it waits for.
 

@@ -83,7 +83,6 @@ class _Reviser:
         self._now = {task.task.id: task.task for task in state.tasks}
         self._hints = Hints(self._now)
         self._refused: list[str] = []
-        self._near: list[str] = []
         self._drafts = Drafts(state, types, by, considered, first)
         self._ops: list[Op] = []
 

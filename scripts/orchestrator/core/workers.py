@@ -114,11 +114,6 @@ def wants_bypass(task: Task, worker: WorkerType) -> bool:
     return task.permission_mode is None and worker.permission_mode == "bypassPermissions"
 
 
-def may_write(tools: Sequence[str]) -> bool:
-    """Whether one of `tools` can change a file or run a program; a tool that is not known may."""
-    return any(tool_name(tool) not in READERS for tool in tools)
-
-
 def tool_name(rule: str) -> str:
     """`Bash` for `Bash(git *)`."""
     return rule.partition("(")[0].strip()

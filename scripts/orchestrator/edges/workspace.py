@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageError
+from orchestrator.errors import EnvironmentProblem, UsageError
 
 NAME = ".orchestrator"
 PROTECTED = (".claude", ".git")
@@ -249,8 +249,6 @@ def explained(what: str) -> Iterator[None]:
     except OSError as error:
         hint = _HINTS.get(error.errno or 0, "")
         raise EnvironmentProblem(f"{what}: {error.strerror or error}{hint}") from error
-    except OrchestratorError:
-        raise
 
 
 _HINTS = {
