@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import fcntl
-import gc
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import msgspec
 from orchestrator.core import events
 from orchestrator.core.events import AttemptFinished, Event, PlanOutlined, PlanRevised, TaskRetried
 from orchestrator.core.state import RunState
+from orchestrator.edges import collector
 from orchestrator.edges.workspace import sync, sync_folder, write_all
 from orchestrator.errors import ImpossibleEvent, JournalError, WorkspaceHeld
 
@@ -131,7 +130,7 @@ def load(path: Path, *listeners: Callable[[Any], None]) -> RunState:
         ImpossibleEvent: an event that cannot follow, with its task's story.
     """
     state = RunState()
-    with _without_collector():
+    with collector.paused():
         for event in read_events(path):
             _apply(state, event, path)
             for listen in listeners:
@@ -150,7 +149,7 @@ def look(path: Path) -> RunState:
     """
     state = RunState()
     event: Any = None
-    with _without_collector():
+    with collector.paused():
         try:
             for event in read_events(path, events.Outlined):
                 if event.__class__ in _CHANGES and state.plan is not None:
@@ -169,18 +168,6 @@ def _apply(state: RunState, event: Event, path: Path) -> None:
         state.apply(event)
     except ImpossibleEvent as error:
         raise _explained(path, event, error) from error
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Nothing that is read here is garbage, and looking for some takes as long as the reading."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _explained(path: Path, event: Event, error: ImpossibleEvent) -> ImpossibleEvent:

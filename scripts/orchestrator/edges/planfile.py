@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import errno
-import gc
 import os
 import select
 import stat
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from orchestrator.core.checks import problems
 from orchestrator.core.hints import shown
 from orchestrator.core.plan import Plan, Task
 from orchestrator.core.workers import BUNDLED
+from orchestrator.edges import collector
 from orchestrator.edges.forms import NOT_IN_DEFAULTS, plan_form, with_defaults
 from orchestrator.edges.quickread import Unusual, quick_json, quick_yaml
 from orchestrator.errors import PlanError
@@ -94,7 +93,7 @@ def parse_plan(data: bytes, name: str, known: Collection[str] = BUNDLED) -> Plan
     """
     name = _printable(name)
     text = _text(data, name)
-    with _no_collection():
+    with collector.paused():
         try:
             return _quick(text, known)
         except (Unusual, msgspec.ValidationError):
@@ -133,18 +132,6 @@ def _apply(defaults: Any, tasks: Any) -> None:
     if not all(isinstance(task, dict) for task in tasks):
         raise Unusual
     tasks[:] = [with_defaults(task, defaults) for task in tasks]
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """No garbage collection meanwhile: a tree of a million values would be walked again and again."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _bytes(path: Path) -> bytes:
