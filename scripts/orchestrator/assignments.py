@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from orchestrator.clis import claude, claude_output, shell
 from orchestrator.clis.claude_features import Program
-from orchestrator.core.briefing import Addition
+from orchestrator.core.briefing import INLINE_BYTES, Addition
+from orchestrator.core.events import SUMMARY_CHARACTERS
 from orchestrator.core.plan import Task
 from orchestrator.core.replanning import is_planning
 from orchestrator.core.state import RunState, TaskState
@@ -19,9 +20,6 @@ from orchestrator.core.workers import WorkerType
 from orchestrator.edges import results
 from orchestrator.edges.views import Begins, Need, Views
 from orchestrator.edges.workspace import Workspace, write_whole_bytes
-
-SHORT_RESULT = 4096
-"""Bytes of a result that are handed to a dependent as they are; a longer one as path and summary."""
 
 FEEDBACK = "feedback.md"
 """Name of the file in an attempt's folder that says what its checks found wrong."""
@@ -115,10 +113,10 @@ class Assignments:
         text = ""
         for piece in results.body(path):
             text += piece
-            if len(text.encode()) > SHORT_RESULT:
+            if len(text.encode()) > INLINE_BYTES:
                 break
-        whole = len(text.encode()) <= SHORT_RESULT
-        return Need(task.task.id, task.task.name, path, text if whole else text[:500], whole)
+        whole = len(text.encode()) <= INLINE_BYTES
+        return Need(task.task.id, task.task.name, path, text if whole else text[:SUMMARY_CHARACTERS], whole)
 
     def command_line(self, task: TaskState, folder: str, ceiling: float | None) -> CommandLine:
         """How the process of an attempt is started.

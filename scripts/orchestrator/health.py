@@ -19,6 +19,8 @@ from msgspec import Struct
 
 from orchestrator import claudeprogram, progress, runs
 from orchestrator.core.events import Event
+from orchestrator.core.governor import STARTS_PER_CORE
+from orchestrator.core.plan import Limits
 from orchestrator.core.rundocument import run_state
 from orchestrator.core.state import RunState
 from orchestrator.edges import claudefiles, journal, machine, processtree
@@ -29,8 +31,8 @@ from orchestrator.errors import OrchestratorError
 LEAST_DISK = 200 << 20
 """Bytes: a long run of talkative workers writes this much."""
 
-USUAL_WORKERS = 4
-"""The default of `limits.parallelism`: with room for fewer, a plan that says nothing gets too many."""
+USUAL_WORKERS = Limits().parallelism
+"""With room for fewer, a plan that says nothing gets too many."""
 
 EARLIEST_YEAR = 2024
 """Before it nothing of this existed: a clock that shows an earlier year was never set."""
@@ -131,8 +133,9 @@ def _places(workspace: Workspace) -> Iterator[Finding]:
 def memory(available: int | None) -> Finding:
     """Whether workers find room; `available` in bytes."""
     if available is None:
+        first, others = machine.FIRST_WORKER // 1_000_000, machine.NEXT_WORKER // 1_000_000
         return Finding(
-            "memory", True, "not known how much is free; a first worker takes 300 MB, others 100 MB"
+            "memory", True, f"not known how much is free; a first worker takes {first} MB, others {others} MB"
         )
     fit = machine.workers_that_fit(available)
     text = f"{available // 1_000_000} MB free; workers that fit at once: {fit}"
@@ -143,7 +146,7 @@ def memory(available: int | None) -> Finding:
 
 def cores(count: int) -> Finding:
     """How many workers can start at once."""
-    return Finding("cores", True, f"{count}: at most {2 * count} workers start at once")
+    return Finding("cores", True, f"{count}: at most {count * STARTS_PER_CORE} workers start at once")
 
 
 def clock(now: datetime, last: datetime | None) -> Finding:

@@ -20,7 +20,7 @@ from orchestrator.edges import handedin, inbox, journal
 from orchestrator.edges.inbox import Order
 from orchestrator.edges.workspace import Workspace, explained
 from orchestrator.errors import OrchestratorError, UsageError, WorkspaceHeld
-from orchestrator.following import unknown_task
+from orchestrator.following import STILL_RUNNING, unknown_task
 from orchestrator.offering import Ready, offer, offered
 
 PATIENCE = 30.0
@@ -28,8 +28,6 @@ PATIENCE = 30.0
 
 LOOK = 0.05
 """Seconds between two looks whether an order was taken."""
-
-STILL_RUNNING = 75
 
 
 class Handed(Struct, frozen=True):

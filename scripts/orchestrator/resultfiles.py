@@ -66,7 +66,7 @@ class ResultFiles:
 
 
 def facts(task: TaskState, event: AttemptFinished, skips: bool) -> dict[str, Any]:
-    """The front matter of a result, in the order in which it is written; `skips`: as `next_step` takes it."""
+    """The front matter of a result; `skips`: as `next_step` takes it."""
     return {
         "task": event.task,
         "agent": agent_name(task.agent),

@@ -30,6 +30,7 @@ KEYS = (
 )
 
 MARK = "---\n"
+"""The line before and after it."""
 
 # What JSON leaves as it is and YAML 1.1 takes as a line break or refuses.
 _UNFIT = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")

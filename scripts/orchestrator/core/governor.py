@@ -12,6 +12,7 @@ from typing import Literal, TypeGuard
 
 from msgspec import Struct
 
+from orchestrator.core.consequences import LIMIT_PAUSE
 from orchestrator.core.resets import LONGEST_WAIT
 
 FIRST_WINDOW = 4
@@ -32,9 +33,6 @@ STARTS_PER_CORE = 2
 
 USUAL_MEMORY = 300 << 20
 """Bytes that a worker's process takes (measured: 200 to 310 MB)."""
-
-LIMIT_PAUSE = 300.0
-"""Seconds to wait at a usage limit that does not say when it resets."""
 
 LONGEST_PAUSE = 60.0
 """Seconds; after each refusal with nothing answered in between twice as long as before, from one second on."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from orchestrator.core.events import SUMMARY_CHARACTERS
+from orchestrator.core.frontmatter import MARK
 from orchestrator.core.text import clean
 from orchestrator.edges.workspace import sync, write_whole_bytes
 
@@ -26,9 +27,6 @@ LONGEST_LINE = 32 << 20
 
 LONGEST_ESCAPE = 256
 """Characters of a terminal escape that are held together where it falls on the border of two pieces."""
-
-FRONT = "---\n"
-"""The line before and after the front matter."""
 
 
 class Digest(Struct, frozen=True):
@@ -144,10 +142,10 @@ def body(path: str | Path) -> Iterator[str]:
     """The text of a result file without its front matter, piece by piece."""
     with open(path, encoding="utf-8", errors="replace") as file:
         text = file.read(PIECE)
-        if text.startswith(FRONT):
-            while (end := text.find(f"\n{FRONT}", len(FRONT) - 1)) < 0 and (more := file.read(PIECE)):
+        if text.startswith(MARK):
+            while (end := text.find(f"\n{MARK}", len(MARK) - 1)) < 0 and (more := file.read(PIECE)):
                 text += more
-            text = text[end + 1 + len(FRONT) :] if end >= 0 else ""
+            text = text[end + 1 + len(MARK) :] if end >= 0 else ""
             text += file.read(max(PIECE - len(text), 0))
         while text:
             yield text

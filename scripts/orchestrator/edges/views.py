@@ -15,7 +15,7 @@ from typing import Literal
 from orchestrator.core import briefing, excerpts, growthtables, summary, tables
 from orchestrator.core.briefing import NOTHING_ADDED, Addition, Need
 from orchestrator.core.events import Call
-from orchestrator.core.frontmatter import front_matter
+from orchestrator.core.frontmatter import KEYS, front_matter
 from orchestrator.core.history import History
 from orchestrator.core.plan import Plan
 from orchestrator.core.state import RunState, TaskState
@@ -26,10 +26,7 @@ from orchestrator.edges.templates import Templates
 from orchestrator.edges.workspace import Workspace, write_whole
 from orchestrator.errors import UsageError
 
-FACTS = (
-    "task", "agent", "title", "worker", "status", "outcome", "reason", "next", "attempt", "session_id", "model",
-    "cost_usd", "input_tokens", "output_tokens", "started", "ended", "artifacts",
-)  # fmt: skip
+FACTS = (*KEYS, "next")
 """The front matter of a result."""
 
 __all__ = ["Merge", "Need", "Views", "banner"]
