@@ -16,6 +16,7 @@ from orchestrator.core.text import (
     last_line,
     markdown,
     neutralised,
+    neutralised_inside,
     one_line,
     quoted,
     with_code,
@@ -131,6 +132,10 @@ def test_paths_and_addresses_in_a_prompt_stay_what_they_are(text: str) -> None:
 def test_a_path_beside_an_expanded_file_stays_what_it_is() -> None:
     assert neutralised("read @notes and /etc/hosts") == "read @\u2060notes and /etc/hosts"
     assert neutralised("/help me") == "/\u2060help me"
+
+
+def test_a_path_that_begins_no_prompt_stays_what_it_is() -> None:
+    assert neutralised_inside("/srv/data.csv and @notes") == "/srv/data.csv and @\u2060notes"
 
 
 @pytest.mark.parametrize(

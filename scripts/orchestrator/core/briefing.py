@@ -11,7 +11,7 @@ from orchestrator.core.excerpts import cell, cut, item, quote
 from orchestrator.core.plan import Plan, Task
 from orchestrator.core.state import TaskState
 from orchestrator.core.tables import agent_name
-from orchestrator.core.text import clean, fenced, neutralised, one_line, quoted
+from orchestrator.core.text import clean, fenced, neutralised_inside, one_line, quoted
 from orchestrator.core.workers import WorkerType
 
 OPENING = (
@@ -127,17 +127,13 @@ def _request(text: str) -> str:
     return quoted(_prose(text))
 
 
-def _inside(text: str) -> str:
-    # Never the beginning of a prompt, which OPENING is: an input such as `/srv/data.csv` stays what it is.
-    return neutralised(f". {text}")[2:]
-
-
 def _prose(text: str) -> str:
-    return _inside(clean(text)).strip("\n")
+    # Never the beginning of a prompt, which OPENING is.
+    return neutralised_inside(clean(text)).strip("\n")
 
 
 def _line(text: str, length: int = 200) -> str:
-    return _inside(one_line(text, length))
+    return neutralised_inside(one_line(text, length))
 
 
 def _entry(text: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from orchestrator.core.evidence import Check, Evidence, how_it_failed
 from orchestrator.core.plan import Task
-from orchestrator.core.text import clean, fenced, neutralised, one_line
+from orchestrator.core.text import clean, fenced, neutralised_inside, one_line
 from orchestrator.core.verdict import judge
 
 LONGEST = 8192
@@ -40,7 +40,7 @@ def feedback(task: Task, evidence: Evidence) -> str:
         left = LONGEST - sum(len(_encoded(part)) + 2 for part in parts)
         parts += _checks(failed, task.timeout, left)
     if not parts and (found := judge(task, evidence)).outcome != "success":
-        parts.append(_inside(found.reason))
+        parts.append(neutralised_inside(found.reason))
     return "\n\n".join(parts)
 
 
@@ -62,7 +62,7 @@ def _list(heading: str, items: Sequence[str]) -> str:
     lines = [heading, ""]
     left = LONGEST_LIST - len(heading)
     for number, item in enumerate(items):
-        line = f"- {_inside(one_line(item, 250))}"
+        line = f"- {neutralised_inside(one_line(item, 250))}"
         left -= len(_encoded(line)) + 1
         if number and left < 0:
             lines.append(f"- and {len(items) - number} more")
@@ -99,20 +99,16 @@ def _tame(text: str) -> str:
 def _within(text: str, size: int, *, from_end: bool) -> str:
     """The beginning or the end of `text` in at most `size` bytes, with nothing in it to be expanded."""
     kept = text[-size:] if from_end else text[:size]
-    while len(_encoded(_inside(kept))) > size - 4:
+    while len(_encoded(neutralised_inside(kept))) > size - 4:
         less = len(kept) * 7 // 8
         kept = kept[len(kept) - less :] if from_end else kept[:less]
     if len(kept) == len(text):
-        return _inside(kept)
+        return neutralised_inside(kept)
     if from_end:
         # A line that begins in its middle misleads, unless it is most of what there is.
         begin = kept.find("\n", 0, len(kept) // 4) + 1
-        return f"…\n{_inside(kept[begin:])}"
-    return f"{_inside(kept)}\n…"
-
-
-def _inside(text: str) -> str:
-    return neutralised(f". {text}")[2:]
+        return f"…\n{neutralised_inside(kept[begin:])}"
+    return f"{neutralised_inside(kept)}\n…"
 
 
 def _encoded(text: str) -> bytes:

@@ -15,7 +15,7 @@ from orchestrator.core.plan import Task
 from orchestrator.core.replanning import PLANNER, News, is_planning
 from orchestrator.core.report import Report
 from orchestrator.core.state import RunState, TaskState
-from orchestrator.core.text import clean, fenced, neutralised, one_line, quoted
+from orchestrator.core.text import clean, fenced, neutralised_inside, one_line, quoted
 from orchestrator.core.workers import WorkerType
 
 MOST_TASKS = 100
@@ -149,8 +149,8 @@ def _result(task: TaskState, results: Mapping[str, str]) -> dict[str, object]:
 
 
 def _line(text: Any, length: int) -> str:
-    return neutralised(f". {one_line(str(text), length)}")[2:]
+    return neutralised_inside(one_line(str(text), length))
 
 
 def _prose(text: str) -> str:
-    return neutralised(f". {clean(text)}")[2:].strip("\n")
+    return neutralised_inside(clean(text)).strip("\n")

@@ -118,11 +118,15 @@ def neutralised(text: str) -> str:
     A word joiner (U+2060) between the sign and the word stops it. A command is one only at the beginning of
     the whole text, so that paths elsewhere stay what they are.
     """
-    if "@" in text:
-        text = _FILE.sub("@\u2060", text)
+    text = neutralised_inside(text)
     if command := _COMMAND.match(text):
         text = f"{command[0]}\u2060{text[command.end() :]}"
     return text
+
+
+def neutralised_inside(text: str) -> str:
+    """As `neutralised`, for what never begins a prompt: an input such as `/srv/data.csv` stays what it is."""
+    return _FILE.sub("@\u2060", text) if "@" in text else text
 
 
 def dollars(amount: float) -> str:
