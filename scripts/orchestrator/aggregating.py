@@ -124,6 +124,7 @@ def refuse_unfinished(state: RunState) -> None:
     """Raises UsageError where there is something else to do first, or nothing to join."""
     from orchestrator import progress
     from orchestrator.core import growth, rounds
+    from orchestrator.core.text import listed
 
     if not any(task.mark == "completed" for task in growth.workers(state)):
         raise UsageError("no task was completed: there is nothing to join")
@@ -136,7 +137,7 @@ def refuse_unfinished(state: RunState) -> None:
     later = state.finished.time + timedelta(days=1) if state.finished else None
     planning = later and (rounds.answered(state) or rounds.wanted(state, later))
     if left or planning or not (state.finished or calls):
-        what = f"{growth.listed(left)} not done" if left else "something is left to do"
+        what = f"{listed(left)} not done" if left else "something is left to do"
         raise UsageError(f"the run has not ended, {what}; first: {progress.ours('run')}")
 
 

@@ -146,7 +146,8 @@ def init(context: click.Context, request: str | None, master: Path | None, new: 
 def validate(context: click.Context, plan: Path | None, schema: bool, as_json: bool) -> int:
     """Check PLAN (default: the workspace's plan.yaml) and report every problem at once."""
     from orchestrator import runs
-    from orchestrator.core import checks, growth
+    from orchestrator.core import checks
+    from orchestrator.core.text import counted
     from orchestrator.edges import planfile
     from orchestrator.errors import PlanError
 
@@ -168,7 +169,7 @@ def validate(context: click.Context, plan: Path | None, schema: bool, as_json: b
     if as_json:
         _print_json({"valid": True, "problems": [], "warnings": warnings, "tasks": len(found.tasks)})
     else:
-        click.echo(f"{path}: valid, {growth.counted(len(found.tasks), 'task')}")
+        click.echo(f"{path}: valid, {counted(len(found.tasks), 'task')}")
         for warning in warnings:
             click.echo(f"note: {warning}")
     return 0

@@ -267,10 +267,10 @@ def _what_next(state: RunState) -> list[str]:
     lines = []
     if begun := sessiontasks.at_work(state):
         one = progress.ours(f"finish {begun[0].task.id} --result FILE")
-        lines.append(f"at work, to be finished: {sessiontasks.listed(begun)}; as in: {one}")
+        lines.append(f"at work, to be finished: {sessiontasks.named(begun)}; as in: {one}")
     if ready := sessiontasks.ready(state):
         lines.append(
-            f"more for this session, to be started: {sessiontasks.listed(ready)}; see: {progress.ours('next')}"
+            f"more for this session, to be started: {sessiontasks.named(ready)}; see: {progress.ours('next')}"
         )
     if lines:
         return lines

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from orchestrator import __version__, bootstrap, installer, pathcommand, skillfiles
+from orchestrator.core.text import listed
 from orchestrator.edges import folderswap
 from orchestrator.environment import SetupError
 from orchestrator.errors import EnvironmentProblem, UsageError
@@ -17,8 +18,6 @@ from orchestrator.skillfiles import Differences, Manifest, Source
 
 NOTHING = Differences([], [], [])
 AGAIN = "`install` from a clone or a package"
-MOST_NAMED = 5
-"""Files that one line lists."""
 
 
 class Places(NamedTuple):
@@ -109,7 +108,7 @@ def _link(source: Source, skill: Path) -> str:
         _expect_ours(skill)
         old = _manifest(skill)
         if old and (theirs := skillfiles.differences(skill, old).theirs):
-            raise EnvironmentProblem(f"{skill} holds files of yours: {named(theirs)}; move them away first")
+            raise EnvironmentProblem(f"{skill} holds files of yours: {listed(theirs)}; move them away first")
         new = aside / "new"
         new.symlink_to(source.root.resolve(), target_is_directory=True)
         folderswap.swap(new, skill, aside)
@@ -138,7 +137,7 @@ def _not_renewed(skill: Path) -> Iterator[str]:
     old = _manifest(skill)
     found = skillfiles.differences(skill, old) if old else NOTHING
     if wrong := [*found.missing, *found.changed]:
-        yield f"not as they were installed: {named(wrong)}; {AGAIN} renews them"
+        yield f"not as they were installed: {listed(wrong)}; {AGAIN} renews them"
 
 
 def _manifest(skill: Path) -> Manifest | None:
@@ -233,7 +232,9 @@ def _remove(skill: Path) -> tuple[list[str], list[str]]:
         else:
             folderswap.take_away(skill, aside)
     kept = (
-        f", but not what is yours: {named(theirs)}; move that away before you install again" if theirs else ""
+        f", but not what is yours: {listed(theirs)}; move that away before you install again"
+        if theirs
+        else ""
     )
     return [f"removed {skill}{kept}"], old.made if old else []
 
@@ -263,12 +264,6 @@ def _remove_command(where: Places) -> list[str]:
     )
     what = f"leads to {there}" if there else changed
     return [f"kept {where.command}, which {what}"]
-
-
-def named(names: list[str]) -> str:
-    """The first few of some files, and how many more there are."""
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more
 
 
 @contextmanager

@@ -15,11 +15,10 @@ from orchestrator import claudeprogram, progress, runs
 from orchestrator.core.advice import Outlook, outlook
 from orchestrator.core.estimate import ASSUMED, Estimate, estimate
 from orchestrator.core.events import PlanAccepted
-from orchestrator.core.growth import counted
 from orchestrator.core.learning import weights
 from orchestrator.core.plan import Plan, Task
 from orchestrator.core.state import RunState
-from orchestrator.core.text import duration, one_line
+from orchestrator.core.text import counted, duration, one_line
 from orchestrator.core.workers import WorkerType, mode_of, model_of, tools_of
 from orchestrator.edges import claudefiles
 from orchestrator.edges.claudefiles import Login

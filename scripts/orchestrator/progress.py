@@ -36,8 +36,9 @@ from orchestrator.core.events import (
 from orchestrator.core.history import told
 from orchestrator.core.rundocument import holding, run_state
 from orchestrator.core.state import STATUSES, RunState, TaskState
-from orchestrator.core.tables import counted, labelled
-from orchestrator.core.text import dollars, duration, one_line
+from orchestrator.core.tables import labelled
+from orchestrator.core.taskstate import by_status
+from orchestrator.core.text import counted, dollars, duration, listed, one_line
 from orchestrator.edges.workspace import Workspace
 
 STOPPED = (4, 5)
@@ -131,7 +132,7 @@ def line_of(event: Event, state: RunState) -> str:
 
 def _revised(event: PlanRevised) -> str:
     """A line for the revision, and one for each of its first changes; all of them are in the master plan."""
-    count = growth.counted(len(event.changes), "change")
+    count = counted(len(event.changes), "change")
     why = f": {one_line(event.reason)}" if event.reason else ""
     shown = [f"plan revised by the {event.by}, {count if event.changes else 'no change of a task'}{why}"]
     shown += [f"    {one_line(change)}" for change in event.changes[:MOST_CHANGES]]
@@ -214,9 +215,7 @@ def _about_plan(state: RunState) -> list[str]:
     lines = list(growth.lines(state))
     if deferred := state.replanning.deferred:
         name = next(iter(deferred))
-        lines.append(
-            f"deferred: {growth.listed(list(deferred))}; one of them all the same: {ours(f'retry {name}')}"
-        )
+        lines.append(f"deferred: {listed(list(deferred))}; one of them all the same: {ours(f'retry {name}')}")
     if proposed := state.replanning.proposed:
         lines.append(
             f"a revision by the {proposed.by} waits: {one_line(proposed.revision.reason) or 'no reason given'}"
@@ -236,11 +235,11 @@ def _why_stopped(state: RunState) -> str:
 def summary(state: RunState) -> str:
     """Counts, time and money, in a line."""
     tasks = growth.workers(state)
-    counts = ", ".join(f"{count} {status}" for status, count in counted(tasks).items() if count)
+    counts = ", ".join(f"{count} {status}" for status, count in by_status(tasks).items() if count)
     calls = len(state.tasks) - len(tasks)
-    planning = f", {growth.counted(calls, 'planning call')}" if calls else ""
+    planning = f", {counted(calls, 'planning call')}" if calls else ""
     cost = f", ${state.cost_usd:.2f} (the CLI's own estimate{_over(state)})" if state.cost_usd else ""
-    return f"{growth.counted(len(tasks), 'task')}: {counts or 'none'}{planning}{_took(state)}{cost}"
+    return f"{counted(len(tasks), 'task')}: {counts or 'none'}{planning}{_took(state)}{cost}"
 
 
 def _took(state: RunState) -> str:

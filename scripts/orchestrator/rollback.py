@@ -16,6 +16,7 @@ from msgspec import Struct
 from orchestrator import progress, runs
 from orchestrator.core.events import AttemptFinished, AttemptStarted, Event, PlanAccepted, RunRolledBack
 from orchestrator.core.state import RunState, fold
+from orchestrator.core.text import counted
 from orchestrator.edges import journal, takenback
 from orchestrator.edges.takenback import Note
 from orchestrator.edges.workspace import Workspace, explained
@@ -148,10 +149,9 @@ def _render(workspace: Workspace) -> None:
 
 
 def _lines(workspace: Workspace, taken: Taken) -> Iterator[str]:
-    tasks = f"the work on {len(taken.tasks)} task{'s' * (len(taken.tasks) != 1)}"
-    events = f"{taken.events} event{'s' * (taken.events != 1)}"
+    tasks, events = counted(len(taken.tasks), "task"), counted(taken.events, "event")
     yield (
-        f"back at event {taken.to}: {events}, {tasks} and ${taken.cost_usd:.2f} were taken back "
+        f"back at event {taken.to}: {events}, the work on {tasks} and ${taken.cost_usd:.2f} were taken back "
         "(the money is spent, and the budget counts it)"
     )
     if taken.running:

@@ -9,8 +9,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from orchestrator import __version__, pathcommand, skillfiles
+from orchestrator.core.text import listed
 from orchestrator.errors import EnvironmentProblem
-from orchestrator.installing import AGAIN, Places, named, rule
+from orchestrator.installing import AGAIN, Places, rule
 
 DIFFERS, ENVIRONMENT = 1, 5
 PATIENCE = 60.0
@@ -54,11 +55,11 @@ def _files(skill: Path) -> Iterator[Finding]:
     yield Finding("skill", 0 if same else DIFFERS, f"{manifest.version} at {skill}{hint}")
     found = skillfiles.differences(skill, manifest)
     if found.missing:
-        yield Finding("missing files", DIFFERS, f"{named(found.missing)}; {AGAIN} renews them")
+        yield Finding("missing files", DIFFERS, f"{listed(found.missing)}; {AGAIN} renews them")
     if found.changed:
-        yield Finding("changed files", DIFFERS, f"{named(found.changed)}; {AGAIN} renews them")
+        yield Finding("changed files", DIFFERS, f"{listed(found.changed)}; {AGAIN} renews them")
     if not found.missing and not found.changed:
-        own = f"; yours: {named(found.added)}" if found.added else ""
+        own = f"; yours: {listed(found.added)}" if found.added else ""
         yield Finding("files", 0, f"all {len(manifest.files)} as they were installed{own}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec import Struct
@@ -12,7 +12,7 @@ from orchestrator.core import rounds
 from orchestrator.core.replanning import MOST_ROUNDS_SHOWN, PLANNER, Round, is_planning
 from orchestrator.core.revision import KINDS, Analysis, Draft, Revision
 from orchestrator.core.state import RunState, TaskState
-from orchestrator.core.text import one_line
+from orchestrator.core.text import counted, one_line
 
 TWO_UNKNOWN, FIVE_TASKS, THREE_TYPES = 2, 5, 3
 """From here on a request is complex: less than this one worker holds in mind, and reads in one go."""
@@ -224,11 +224,6 @@ def document(state: RunState) -> dict[str, Any] | None:
     }
 
 
-def counted(number: int, word: str) -> str:
-    """`1 round`, `2 rounds`."""
-    return f"{number} {word}{'' if number == 1 else 's'}"
-
-
 def proposal(revision: Revision) -> list[str]:
     """What a revision asks for, a plain line each."""
     found = [f"add {_title(draft)}{_why(draft.reason)}" for draft in revision.add]
@@ -253,9 +248,3 @@ def origin(state: RunState, name: str) -> str:
         return f"round {known.round}" if known.round > 1 else "planned first"
     of = f"from {known.of}, " if known.of else ""
     return f"{of}round {known.round}, depth {known.depth}"
-
-
-def listed(names: Sequence[str], most: int = 5) -> str:
-    """The first of some names, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -11,7 +11,7 @@ from orchestrator.core.replanning import PLANNER, Round, is_planning
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.summary import advice
 from orchestrator.core.tables import Row, agent_name, clock, labelled
-from orchestrator.core.text import duration, markdown
+from orchestrator.core.text import counted, duration, markdown
 
 MOST_ITEMS = 50
 """Items of one list: what is more is counted."""
@@ -179,7 +179,7 @@ def dearest_rows(state: RunState) -> list[Row]:
     others = paid[DEAREST:]
     if others:
         attempts, usd = sum(task.number for task in others), sum(task.cost_usd for task in others)
-        rows.append(_cost("others", growth.counted(len(others), "task"), attempts, usd))
+        rows.append(_cost("others", counted(len(others), "task"), attempts, usd))
     rest = state.cost_usd - sum(task.cost_usd for task in paid)
     if rest >= 0.00005:
         rows.append(_cost("–", "attempts that a rollback took back", "–", rest))

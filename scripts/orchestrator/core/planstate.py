@@ -12,7 +12,7 @@ from msgspec import Struct
 from orchestrator.core.plan import Plan, Task
 from orchestrator.core.replanning import Replanning
 from orchestrator.core.sameness import changes_work
-from orchestrator.core.taskstate import DEAD, ENDED, STATUSES, TaskState
+from orchestrator.core.taskstate import DEAD, ENDED, TaskState, by_status
 from orchestrator.core.workers import GENERAL, WorkerType
 from orchestrator.errors import ImpossibleEvent
 
@@ -50,10 +50,7 @@ class PlanState:
 
     def counts(self) -> dict[str, int]:
         """How many tasks have each status, in the order of STATUSES."""
-        counts = dict.fromkeys(STATUSES, 0)
-        for task in self.tasks:
-            counts[task.status] += 1
-        return counts
+        return by_status(self.tasks)
 
     @property
     def ended(self) -> int:

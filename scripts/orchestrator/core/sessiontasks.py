@@ -6,13 +6,10 @@ from datetime import datetime, tzinfo
 
 from orchestrator.core.plan import seconds
 from orchestrator.core.state import RunState, TaskState
-from orchestrator.core.text import duration
+from orchestrator.core.text import duration, listed
 
 WAITS = 3
 """Exit status of a run that waits for a person."""
-
-MOST_NAMED = 5
-"""Tasks that are named in one line."""
 
 
 def is_for_session(task: TaskState) -> bool:
@@ -34,9 +31,9 @@ def waiting(state: RunState) -> str:
     """What a run waits for a session to do, in words; empty where it waits for none."""
     parts = []
     if started := at_work(state):
-        parts.append(f"at work on {listed(started)}")
+        parts.append(f"at work on {named(started)}")
     if startable := ready(state):
-        parts.append(f"to be started: {listed(startable)}")
+        parts.append(f"to be started: {named(startable)}")
     return f"waiting for a session ({'; '.join(parts)})" if parts else ""
 
 
@@ -50,11 +47,10 @@ def under_way(state: RunState, zone: tzinfo | None) -> str:
     started = [(task, task.attempt_at) for task in at_work(state) if task.attempt_at is not None]
     if not started:
         return ""
-    named = [f"{task.task.id} (since {at.astimezone(zone):%Y-%m-%d %H:%M:%S})" for task, at in started]
-    more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+    since = [f"{task.task.id} (since {at.astimezone(zone):%Y-%m-%d %H:%M:%S})" for task, at in started]
     startable = ready(state)
-    then = f"; to be started: {listed(startable)}" if startable else ""
-    return f"a session is at work on {', '.join(named[:MOST_NAMED])}{more}{then}"
+    then = f"; to be started: {named(startable)}" if startable else ""
+    return f"a session is at work on {listed(since)}{then}"
 
 
 def how_long(task: TaskState, now: datetime) -> str:
@@ -69,7 +65,6 @@ def how_long(task: TaskState, now: datetime) -> str:
     return f"overdue: {words}, its timeout is {task.task.timeout}" if late else words
 
 
-def listed(tasks: list[TaskState]) -> str:
+def named(tasks: list[TaskState]) -> str:
     """The first of the tasks by id, and how many more there are."""
-    more = f" and {len(tasks) - MOST_NAMED} more" if len(tasks) > MOST_NAMED else ""
-    return ", ".join(task.task.id for task in tasks[:MOST_NAMED]) + more
+    return listed([task.task.id for task in tasks])

@@ -8,15 +8,14 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from orchestrator.core import tables
 from orchestrator.core.excerpts import item
 from orchestrator.core.graph import batches
-from orchestrator.core.growth import counted
 from orchestrator.core.history import why
 from orchestrator.core.replanning import is_planning
 from orchestrator.core.report import LONGEST_ENTRY, Report
 from orchestrator.core.state import RunState, TaskState
-from orchestrator.core.text import clean, duration, fenced, markdown
+from orchestrator.core.taskstate import by_status
+from orchestrator.core.text import clean, counted, duration, fenced, markdown
 
 BARS = 100
 """Lines of the timeline; a person compares lengths on a few screens, not on twenty."""
@@ -70,7 +69,7 @@ def totals(state: RunState, now: datetime) -> Totals:
     end = state.finished.time if state.finished else now
     running = sum(_seconds(task.attempt_at, now) for task in state.running.values())
     return Totals(
-        counts=tables.counted(tasks),
+        counts=by_status(tasks),
         total=len(tasks),
         duration=_seconds(state.started, end),
         last_part=state.last_part,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from orchestrator.core import sessiontasks
@@ -10,7 +10,8 @@ from orchestrator.core.excerpts import cell, item, mermaid_label, names
 from orchestrator.core.history import History, why
 from orchestrator.core.replanning import is_planning
 from orchestrator.core.state import STATUSES, RunState, TaskState
-from orchestrator.core.text import clean, code, fenced, one_line, with_code
+from orchestrator.core.taskstate import by_status
+from orchestrator.core.text import clean, code, counted, fenced, one_line, with_code
 
 MOST_ROWS = 1000
 """Rows of a table that a person still scrolls through."""
@@ -145,16 +146,12 @@ def proof(task: TaskState) -> str:
         return "–"
     asked = task.task
     parts = [
-        *([_number(len(asked.verify), "check")] if asked.verify else []),
-        *([_number(len(asked.artifacts), "artifact")] if asked.artifacts else []),
+        *([counted(len(asked.verify), "check")] if asked.verify else []),
+        *([counted(len(asked.artifacts), "artifact")] if asked.artifacts else []),
         *(["schema"] if asked.output_schema is not None and asked.cli != "shell" else []),
         *(["exit status 0"] if asked.cli == "shell" else []),
     ]
     return ", ".join(parts) or NO_PROOF
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def proofs(state: RunState) -> Row:
@@ -186,21 +183,13 @@ def proofs(state: RunState) -> Row:
 def progress(state: RunState, width: int = 30, ascii_only: bool = False) -> str:
     """A bar, the share of tasks that have ended, and how many have each status."""
     tasks = [task for task in state.tasks if not is_planning(task.task)]
-    counts, total = counted(tasks), max(len(tasks), 1)
+    counts, total = by_status(tasks), max(len(tasks), 1)
     done = sum(counts[status] for status in ("completed", "failed", "skipped", "cancelled"))
     full, empty = ("#", ".") if ascii_only else ("█", "░")
     filled = width * done // total
     parts = ", ".join(f"{counts[status]} {status}" for status in reversed(STATUSES) if counts[status])
     bar = full * filled + empty * (width - filled)
     return f"[{bar}] {100 * done // total}% ({done} of {len(tasks)} ended: {parts or 'no tasks'})"
-
-
-def counted(tasks: Iterable[TaskState]) -> dict[str, int]:
-    """How many of `tasks` have each status, in the order of STATUSES."""
-    counts = dict.fromkeys(STATUSES, 0)
-    for task in tasks:
-        counts[task.status] += 1
-    return counts
 
 
 def mermaid(state: RunState) -> str:

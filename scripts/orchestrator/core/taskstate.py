@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -172,3 +172,11 @@ class TaskState:
     def startable(self) -> bool:
         """Whether nothing but a place, and the time of a retry, is missing."""
         return not self.mark and not self.running and not self.unmet
+
+
+def by_status(tasks: Iterable[TaskState]) -> dict[str, int]:
+    """How many of `tasks` have each status, in the order of STATUSES."""
+    counts = dict.fromkeys(STATUSES, 0)
+    for task in tasks:
+        counts[task.status] += 1
+    return counts

@@ -1,4 +1,4 @@
-"""What workers and people wrote, made harmless for the place where it is shown.
+"""What workers and people wrote, made harmless for the place where it is shown; and numbers and lists in words.
 
 Nothing here shortens or changes what a worker's files say; only views, prompts and terminals get this form.
 """
@@ -6,6 +6,7 @@ Nothing here shortens or changes what a worker's files say; only views, prompts 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 # ECMA-48 control sequences (colours, cursor), operating system commands (titles, links), then single ones.
 # An unended command takes its line with it, not the rest of the text.
@@ -127,6 +128,17 @@ def neutralised(text: str) -> str:
 def neutralised_inside(text: str) -> str:
     """As `neutralised`, for what never begins a prompt: an input such as `/srv/data.csv` stays what it is."""
     return _FILE.sub("@\u2060", text) if "@" in text else text
+
+
+def counted(number: int, word: str) -> str:
+    """`1 round`, `2 rounds`."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first `most` names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def dollars(amount: float) -> str:
