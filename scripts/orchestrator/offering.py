@@ -11,11 +11,11 @@ from msgspec.structs import replace
 
 from orchestrator import progress, runs
 from orchestrator.assignments import Assignments
+from orchestrator.core.agents import agent_name
 from orchestrator.core.graph import batches
 from orchestrator.core.redaction import Redactor
 from orchestrator.core.sessiontasks import is_for_session
 from orchestrator.core.state import RunState, TaskState
-from orchestrator.core.tables import agent_name
 from orchestrator.edges.views import Views
 from orchestrator.edges.workspace import Workspace
 from orchestrator.resultfiles import ResultFiles

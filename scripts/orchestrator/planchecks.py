@@ -86,7 +86,7 @@ class PlanChecks:
         return f"{PREFIX}{len(self._done) + 1}"
 
     def _output(self) -> str:
-        return f"{self._workspace.root}/attempts/plan-verify-{len(self._done) + 1}.out"
+        return self._workspace.plan_check_output(len(self._done) + 1)
 
 
 def passed(evidence: Evidence) -> tuple[bool, str]:

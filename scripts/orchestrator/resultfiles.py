@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrator.clis import claude_output
+from orchestrator.core.agents import agent_name
 from orchestrator.core.consequences import next_step
 from orchestrator.core.events import AttemptFinished
 from orchestrator.core.redaction import Redactor
 from orchestrator.core.state import RunState, TaskState
-from orchestrator.core.tables import agent_name
 from orchestrator.core.text import clean, one_line
 from orchestrator.core.verdict import Said
 from orchestrator.edges import journal, results

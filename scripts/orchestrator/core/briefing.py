@@ -7,10 +7,10 @@ from functools import lru_cache
 
 from msgspec import Struct, json
 
+from orchestrator.core.agents import agent_name
 from orchestrator.core.excerpts import cell, cut, item, quote
 from orchestrator.core.plan import Plan, Task
 from orchestrator.core.state import TaskState
-from orchestrator.core.tables import agent_name
 from orchestrator.core.text import clean, fenced, neutralised_inside, one_line, quoted
 from orchestrator.core.workers import WorkerType
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orchestrator.core import growth
+from orchestrator.core.agents import agent_name, result_file
 from orchestrator.core.excerpts import cell, item, names
 from orchestrator.core.history import why
 from orchestrator.core.replanning import PLANNER, Round, is_planning
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.summary import advice
-from orchestrator.core.tables import Row, agent_name, clock, labelled
+from orchestrator.core.tables import Row, clock, labelled
 from orchestrator.core.text import counted, duration, markdown
 
 MOST_ITEMS = 50
@@ -119,7 +120,7 @@ def _call(state: RunState, task: TaskState) -> Row:
         "attempts": task.number,
         "usd": f"{task.cost_usd:.4f}",
         "outcome": cell(why(task.outcome, task.reason), 160),
-        "file": f"agent-{task.agent:02d}-result.md",
+        "file": result_file(task.agent),
     }
 
 

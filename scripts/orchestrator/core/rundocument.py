@@ -10,9 +10,9 @@ import msgspec
 from msgspec import Struct
 
 from orchestrator.core import growth, sessiontasks
+from orchestrator.core.agents import agent_name, result_file
 from orchestrator.core.replanning import is_planning
 from orchestrator.core.state import RunState, TaskState
-from orchestrator.core.tables import agent_name
 
 PIECE = 1000
 """Tasks that are encoded together: one by one takes three times as long, all at once a copy of them all."""
@@ -119,5 +119,5 @@ def _row(task: TaskState, state: RunState) -> _Row:
         is_planning(task.task),
         origin.depth,
         origin.of or None,
-        f"results/agent-{task.agent:02d}-result.md" if task.mark and task.outcome else None,
+        f"results/{result_file(task.agent)}" if task.mark and task.outcome else None,
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from orchestrator.core import sessiontasks
+from orchestrator.core.agents import agent_name
 from orchestrator.core.excerpts import cell, item, mermaid_label, names
 from orchestrator.core.history import History, why
 from orchestrator.core.replanning import is_planning
@@ -62,11 +63,6 @@ def labelled(status: str, ascii_only: bool = False) -> str:
 
 def _agent(number: int | None) -> str:
     return "–" if number is None else agent_name(number)
-
-
-def agent_name(agent: int) -> str:
-    """`Agent-01`."""
-    return f"Agent-{agent:02d}"
 
 
 def clock(moment: datetime | None) -> str:

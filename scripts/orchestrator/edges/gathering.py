@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote as percent_encoded
 
 from orchestrator.core import deliverable, excerpts, summary, tables
+from orchestrator.core.agents import agent_name, result_file
 from orchestrator.core.events import SUMMARY_CHARACTERS
 from orchestrator.core.replanning import is_planning
 from orchestrator.core.report import LONGEST_ENTRY, Report, split
@@ -134,11 +135,11 @@ def links(workspace: Workspace, folder: Path) -> list[dict[str, str]]:
 
 
 def _excerpt(workspace: Workspace, task: TaskState, place: str, characters: int) -> dict[str, object]:
-    file = os.path.basename(workspace.result_name(task.agent))
+    file = result_file(task.agent)
     read = _answer(workspace, task, characters)
     text, whole = read or ("", True)
     return {
-        "agent": tables.agent_name(task.agent),
+        "agent": agent_name(task.agent),
         "task": markdown(task.task.id),
         "title": markdown(task.task.name, 120),
         "status": tables.labelled(task.status),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from orchestrator.core import briefing, excerpts, growthtables, summary, tables
+from orchestrator.core.agents import agent_name
 from orchestrator.core.briefing import NOTHING_ADDED, Addition, Need
 from orchestrator.core.events import Call
 from orchestrator.core.frontmatter import KEYS, front_matter
@@ -264,7 +265,7 @@ _SIGNS = {"batch": "🚀 ", "agent": "🤖 ", "input": "📥 ", "work": "⚙️ 
 def _banner_agent(state: RunState, task: TaskState, ascii_only: bool) -> dict[str, object]:
     names = [*task.task.inputs, *(f"result of {need.task.id}" for need in state.needs_of(task))]
     return {
-        "name": tables.agent_name(task.agent),
+        "name": agent_name(task.agent),
         "task": task.task.id,
         "title": one_line(task.task.name, 60),
         "worker": one_line(task.task.worker, 40),

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
+from orchestrator.core.agents import result_file, task_file
 from orchestrator.errors import EnvironmentProblem, UsageError
 
 NAME = ".orchestrator"
@@ -85,7 +86,7 @@ class Workspace:
 
     def agent_task_name(self, agent: int) -> str:
         """The same as text."""
-        return f"{self._root}/agent_tasks/agent-{agent:02d}.md"
+        return f"{self._root}/agent_tasks/{task_file(agent)}"
 
     def role(self, worker: str) -> str:
         """What all workers of a type are told, as text."""
@@ -97,7 +98,7 @@ class Workspace:
 
     def result_name(self, agent: int) -> str:
         """The same as text."""
-        return f"{self._root}/results/agent-{agent:02d}-result.md"
+        return f"{self._root}/results/{result_file(agent)}"
 
     def attempt(self, task: str, number: int) -> str:
         """The folder of one attempt, as text: it is used for every file of every launch."""
@@ -107,6 +108,10 @@ class Workspace:
     def pids(self) -> str:
         """Where it is noted which process each attempt is: one file, for a new one takes longer than all else of it."""
         return f"{self._attempts}/pids"
+
+    def plan_check_output(self, number: int) -> str:
+        """What one of the plan's own `verify` commands printed, numbered from 1, as text."""
+        return f"{self._attempts}/plan-verify-{number}.out"
 
     def has_attempts(self) -> bool:
         """Whether any attempt was ever made here since the last archiving."""
