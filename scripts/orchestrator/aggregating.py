@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.errors import UsageError
-from orchestrator.options import DOLLARS
+from orchestrator.options import DOLLARS, program_option, workspace_of
 
 if TYPE_CHECKING:
     from orchestrator.core.state import RunState
@@ -36,17 +36,15 @@ Exit codes:
     "--synthesize", is_flag=True, help="Have a model join the results first: one call, paid once for them."
 )
 @click.option("--budget", type=DOLLARS, help="USD of the whole run, instead of its limit.")
-@click.option("--claude", "program", metavar="PATH", help="The claude program.")
+@program_option
 @click.pass_context
 def aggregate(
     context: click.Context, to: Path | None, synthesize: bool, budget: float | None, program: str | None
 ) -> int:
     """Put the results together in final_output.md."""
-    from orchestrator.edges.workspace import Workspace
-
     if not synthesize and (budget is not None or program is not None):
         raise UsageError("--budget and --claude are for --synthesize: putting results together is free")
-    workspace = Workspace.find(context.obj, Path.cwd())
+    workspace = workspace_of(context)
     status = join(workspace, budget, program, Path.cwd()) if synthesize else 0
     path = put_together(workspace, to)
     click.echo(str(to or path))

@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -19,10 +19,14 @@ from orchestrator import (
     steeringcommands,
 )
 from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageError
-from orchestrator.options import DOLLARS
-
-if TYPE_CHECKING:
-    from orchestrator.edges.workspace import Workspace
+from orchestrator.options import (
+    DOLLARS,
+    ascii_option,
+    json_option,
+    print_json,
+    program_option,
+    workspace_of,
+)
 
 EXIT_CODES = """\b
 Exit codes:
@@ -91,16 +95,6 @@ def orchestrate(context: click.Context, workspace: str | None) -> None:
     context.obj = Path(workspace) if workspace else None
 
 
-def _workspace(context: click.Context) -> Workspace:
-    from orchestrator.edges.workspace import Workspace
-
-    return Workspace.find(context.obj, Path.cwd())
-
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
-ascii_option = click.option("--ascii", "ascii_only", is_flag=True, help="No icons.")
-
-
 plan_argument = click.argument("plan", required=False, type=click.Path(path_type=Path))
 
 
@@ -121,7 +115,7 @@ def init(context: click.Context, request: str | None, master: Path | None, new: 
     if (request is None) == (master is None) or (request is not None and not request.strip()):
         raise UsageError("say what the plan is for: `init REQUEST`, or `init --from MASTER_PLAN.md`")
     text = plan_from_master(read_text(master), str(master)) if master else starter_plan(request or "")
-    workspace = _workspace(context)
+    workspace = workspace_of(context)
     with runs.held(workspace):
         state, _ = runs.load(workspace)
         if (runs.unfinished(state) or (workspace.plan_file.exists() and not state.run)) and not new:
@@ -152,9 +146,9 @@ def validate(context: click.Context, plan: Path | None, schema: bool, as_json: b
     from orchestrator.errors import PlanError
 
     if schema:
-        _print_json(planfile.schema())
+        print_json(planfile.schema())
         return 0
-    workspace = _workspace(context)
+    workspace = workspace_of(context)
     path = plan or workspace.plan_file
     try:
         found = planfile.read_plan(path)
@@ -163,11 +157,11 @@ def validate(context: click.Context, plan: Path | None, schema: bool, as_json: b
     except PlanError as error:
         if not as_json:
             raise
-        _print_json({"valid": False, "problems": error.problems})
+        print_json({"valid": False, "problems": error.problems})
         return error.exit_code
     warnings = checks.warnings(found)
     if as_json:
-        _print_json({"valid": True, "problems": [], "warnings": warnings, "tasks": len(found.tasks)})
+        print_json({"valid": True, "problems": [], "warnings": warnings, "tasks": len(found.tasks)})
     else:
         click.echo(f"{path}: valid, {counted(len(found.tasks), 'task')}")
         for warning in warnings:
@@ -184,7 +178,7 @@ def plan_command(context: click.Context, plan: Path | None, as_json: bool, ascii
     """Show what PLAN would do, and render master_plan.md and agent_tasks/. Spends nothing."""
     from orchestrator import planning
 
-    return planning.show(_workspace(context), plan, Path.cwd(), as_json, ascii_only)
+    return planning.show(workspace_of(context), plan, Path.cwd(), as_json, ascii_only)
 
 
 @orchestrate.command()
@@ -199,7 +193,7 @@ def plan_command(context: click.Context, plan: Path | None, as_json: bool, ascii
 @click.option("--detach", is_flag=True, help="Return once the run has begun; it outlives the terminal.")
 @click.option("--watch", is_flag=True, help="Show the live table; with --detach, leaving it ends nothing.")
 @click.option("--allow-bypass", is_flag=True, help="Let the plan's bypassPermissions stand.")
-@click.option("--claude", "program", metavar="PATH", help="The claude program.")
+@program_option
 @json_option
 @ascii_option
 @click.pass_context
@@ -217,7 +211,7 @@ def run(
         watch=watch,
         ascii_only=ascii_only,
     )
-    workspace = _workspace(context)
+    workspace = workspace_of(context)
     if dry_run:
         return running.dry_run(workspace, asked, Path.cwd())
     if not detach:
@@ -248,7 +242,7 @@ def wait(
         raise UsageError("--since says after which event to look for discoveries: say --discoveries too")
     wanted = following.Discoveries(since) if discoveries else None
     patience = None if timeout is None else _seconds(timeout)
-    return following.wait(_workspace(context), patience, as_json, wanted)
+    return following.wait(workspace_of(context), patience, as_json, wanted)
 
 
 @orchestrate.command()
@@ -263,7 +257,7 @@ def status(context: click.Context, watch: bool, as_json: bool, ascii_only: bool)
     from orchestrator.edges import journal
     from orchestrator.edges.workspace import explained
 
-    workspace = _workspace(context)
+    workspace = workspace_of(context)
     if watch and not as_json:
         from orchestrator import running
 
@@ -292,7 +286,7 @@ def log(context: click.Context, task: str | None, follow: bool, as_json: bool) -
     """Show the journal, or what one TASK's worker wrote, for people."""
     from orchestrator import following
 
-    workspace = _workspace(context)
+    workspace = workspace_of(context)
     if task is None:
         following.show_journal(workspace, follow, as_json)
     else:
@@ -309,7 +303,7 @@ def log(context: click.Context, task: str | None, follow: bool, as_json: bool) -
     show_default=True,
     help="Who does the work.",
 )
-@click.option("--claude", "program", metavar="PATH", help="The claude program.")
+@program_option
 @click.pass_context
 def demo(context: click.Context, folder: Path | None, cli: str, program: str | None) -> int:
     """Analyse FOLDER (default: this repository) with a real plan: no account needed."""
@@ -319,16 +313,16 @@ def demo(context: click.Context, folder: Path | None, cli: str, program: str | N
 
 
 @orchestrate.command()
-@click.option("--claude", "program", metavar="PATH", help="The claude program.")
+@program_option
 @json_option
 @click.pass_context
 def doctor(context: click.Context, program: str | None, as_json: bool) -> int:
     """Check this machine and the workspace; every red line says what to do."""
     from orchestrator import health
 
-    findings = health.examine(_workspace(context), program)
+    findings = health.examine(workspace_of(context), program)
     if as_json:
-        _print_json({"healthy": all(f.good for f in findings), "findings": findings})
+        print_json({"healthy": all(f.good for f in findings), "findings": findings})
     else:
         for finding in findings:
             mark = "ok " if finding.good else "BAD"
@@ -353,12 +347,6 @@ def _seconds(duration: str) -> float:
         return seconds(duration)
     except ValueError as error:
         raise UsageError(f"--timeout: {error}") from error
-
-
-def _print_json(value: Any) -> None:
-    import msgspec
-
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
 def _shows_icons() -> bool:

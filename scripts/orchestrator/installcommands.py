@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.options import print_json
+
 if TYPE_CHECKING:
     from orchestrator.installing import Places
 
@@ -68,15 +70,12 @@ def _places(scope: str) -> Places:
 
 
 def _check(where: Places, as_json: bool) -> int:
-    import msgspec
-
     from orchestrator import skillcheck
 
     findings = list(skillcheck.examine(where, os.environ))
     status = max(finding.status for finding in findings)
     if as_json:
-        answer = {"healthy": not status, "findings": findings}
-        click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2))
+        print_json({"healthy": not status, "findings": findings})
     else:
         for finding in findings:
             click.echo(f"{'BAD' if finding.status else 'ok '} {finding.name}: {finding.text}")

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.options import DOLLARS
-
-if TYPE_CHECKING:
-    from orchestrator.edges.workspace import Workspace
+from orchestrator.options import DOLLARS, ascii_option, json_option, workspace_of
 
 PATIENCE = 10.0
 """Seconds that a living dispatcher is given to take a revision in."""
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 
 OF_REVISIONS = """\b
 Exit codes:
@@ -47,12 +43,6 @@ def _answered(as_json: bool, act: Callable[[], int]) -> int:
         return revisions.refused_as_json(error)
 
 
-def _workspace(context: click.Context) -> Workspace:
-    from orchestrator.edges.workspace import Workspace
-
-    return Workspace.find(context.obj, Path.cwd())
-
-
 @click.command()
 @click.argument("request")
 @click.option("--ask", is_flag=True, help="Let each change of the plan wait for `approve`.")
@@ -73,7 +63,7 @@ def _workspace(context: click.Context) -> Workspace:
 @click.option("--watch", is_flag=True, help="Show the live table; with --detach, leaving it ends nothing.")
 @click.option("--claude", metavar="PATH", help="The claude program.")
 @json_option
-@click.option("--ascii", "ascii_only", is_flag=True, help="No icons.")
+@ascii_option
 @click.pass_context
 def auto(
     context: click.Context, /, detach: bool, watch: bool, as_json: bool, ascii_only: bool, **wish: Any
@@ -82,7 +72,7 @@ def auto(
     from orchestrator import automatic, running
 
     wanted = automatic.Wish(**wish)
-    workspace = _workspace(context)
+    workspace = workspace_of(context)
     automatic.prepare(workspace, wanted)
     asked = running.Asked(
         options=running.Options(claude=wanted.claude), as_json=as_json, watch=watch, ascii_only=ascii_only
@@ -109,7 +99,7 @@ def revise(context: click.Context, file: Path, dry_run: bool, as_json: bool) -> 
     return _answered(
         as_json,
         lambda: revisions.revise(
-            _workspace(context), file, Path.cwd(), dry_run=dry_run, as_json=as_json, patience=PATIENCE
+            workspace_of(context), file, Path.cwd(), dry_run=dry_run, as_json=as_json, patience=PATIENCE
         ),
     )
 
@@ -121,7 +111,7 @@ def approve(context: click.Context, as_json: bool) -> int:
     """Show what the revision that waits would change, and let it hold."""
     from orchestrator import revisions
 
-    return _answered(as_json, lambda: revisions.approve(_workspace(context), Path.cwd(), as_json, PATIENCE))
+    return _answered(as_json, lambda: revisions.approve(workspace_of(context), Path.cwd(), as_json, PATIENCE))
 
 
 @click.command(epilog=OF_REVISIONS)
@@ -132,7 +122,7 @@ def reject(context: click.Context, reason: str, as_json: bool) -> int:
     """Refuse the revision that waits; the next planning call is told the REASON."""
     from orchestrator import revisions
 
-    return _answered(as_json, lambda: revisions.reject(_workspace(context), reason, as_json, PATIENCE))
+    return _answered(as_json, lambda: revisions.reject(workspace_of(context), reason, as_json, PATIENCE))
 
 
 @click.command(epilog=OF_ROLLBACK)
@@ -145,7 +135,7 @@ def rollback(context: click.Context, to: str, as_json: bool) -> int:
     """Take the run back to an earlier point. Files in the project folder are not touched, and money stays spent."""
     from orchestrator import rollback as rolling
 
-    return rolling.roll_back(_workspace(context), to, as_json)
+    return rolling.roll_back(workspace_of(context), to, as_json)
 
 
 COMMANDS = (auto, revise, approve, reject, rollback)

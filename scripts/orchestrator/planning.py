@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from orchestrator import claudeprogram, progress, runs
 from orchestrator.core.advice import Outlook, outlook
@@ -25,6 +24,7 @@ from orchestrator.edges.claudefiles import Login
 from orchestrator.edges.views import PREVIEWS, Views, banner
 from orchestrator.edges.workspace import Workspace, explained
 from orchestrator.errors import EnvironmentProblem, WorkspaceHeld
+from orchestrator.options import print_json
 
 MOST_NAMES = 12
 MOST_BANNERS = 4
@@ -54,7 +54,7 @@ def show(workspace: Workspace, path: Path | None, here: Path, as_json: bool, asc
     warnings = [*(view.warnings if view.batches else ()), *_login_notes(plan, login)]
     if as_json:
         document = _document(plan, view, state, again, cost, trusted, warnings)
-        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+        print_json(document)
     else:
         lines = [
             *(_outlook(plan, view, state, ascii_only) if plan.tasks else ()),

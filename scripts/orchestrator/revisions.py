@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 from msgspec import Struct
 
 from orchestrator import progress, runs, steering
@@ -25,6 +24,7 @@ from orchestrator.edges.inbox import Order
 from orchestrator.edges.revisionfile import read_revision
 from orchestrator.edges.workspace import Workspace, explained
 from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.options import print_json
 
 LOOK = 0.05
 """Seconds between two looks whether an order was taken."""
@@ -101,7 +101,7 @@ def refused_as_json(error: OrchestratorError) -> int:
         "event": None,
         "refused": [line.removeprefix("refused: ") for line in lines[1:]],
     }
-    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+    print_json(document)
     return error.exit_code
 
 
@@ -221,7 +221,7 @@ def _print(checked: Checked | None, name: str, words: str, outcome: Outcome | No
             "refused": getattr(outcome, "refused", ()) or checked.found.refused,
             "near": checked.found.near,
         }
-    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+    print_json(document)
 
 
 def _because(reason: str) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import click
-import msgspec
 from msgspec import Struct
 
 from orchestrator import progress, runs
@@ -22,6 +21,7 @@ from orchestrator.edges.takenback import Note
 from orchestrator.edges.workspace import Workspace, explained
 from orchestrator.errors import UsageError
 from orchestrator.following import unknown_task
+from orchestrator.options import print_json
 
 
 class Taken(Struct, frozen=True):
@@ -53,7 +53,7 @@ def roll_back(workspace: Workspace, to: str, as_json: bool) -> int:
         takenback.finish(workspace)
         _render(workspace)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(taken), indent=2))
+        print_json(taken)
     else:
         click.echo("\n".join(_lines(workspace, taken)))
     return 0

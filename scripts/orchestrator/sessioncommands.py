@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:
-    from orchestrator.edges.workspace import Workspace
+from orchestrator.options import ascii_option, json_option, print_json, workspace_of
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 OF_BEGINNING = """\b
 Exit codes:
   0    done
@@ -28,21 +25,9 @@ Exit codes:
 """
 
 
-def _workspace(context: click.Context) -> Workspace:
-    from orchestrator.edges.workspace import Workspace
-
-    return Workspace.find(context.obj, Path.cwd())
-
-
-def _print_json(value: Any) -> None:
-    import msgspec
-
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
-
-
 @click.command("next", epilog=OF_BEGINNING)
 @json_option
-@click.option("--ascii", "ascii_only", is_flag=True, help="No icons.")
+@ascii_option
 @click.pass_context
 def next_command(context: click.Context, as_json: bool, ascii_only: bool) -> int:
     """Show the tasks that this session can work on now, each with its prompt.
@@ -51,12 +36,12 @@ def next_command(context: click.Context, as_json: bool, ascii_only: bool) -> int
     """
     from orchestrator import insession, offering
 
-    workspace = _workspace(context)
+    workspace = workspace_of(context)
     banner, tasks, more = insession.show_next(workspace, Path.cwd(), ascii_only=ascii_only)
     if not tasks and (changed := insession.changed_plan(workspace)):
         click.echo(f"note: {changed}", err=True)
     if as_json:
-        _print_json({"tasks": tasks, "more": more})
+        print_json({"tasks": tasks, "more": more})
         return 0
     if not tasks:
         click.echo("nothing is ready for a session")
@@ -85,9 +70,9 @@ def start(context: click.Context, task: str, as_json: bool) -> int:
     """
     from orchestrator import insession, offering
 
-    ready = insession.start(_workspace(context), task, Path.cwd())
+    ready = insession.start(workspace_of(context), task, Path.cwd())
     if as_json:
-        _print_json(ready)
+        print_json(ready)
     else:
         offering.show(ready)
     return 0
@@ -120,9 +105,9 @@ def finish(
     if failed is not None and (result is not None or not failed.strip()):
         raise UsageError("--failed takes a reason, and stands without --result")
     handed = insession.Handed(result, report, failed or "")
-    status, text = insession.finish(_workspace(context), task, handed)
+    status, text = insession.finish(workspace_of(context), task, handed)
     if as_json:
-        _print_json({"task": task, "exit": status, "verdict": text})
+        print_json({"task": task, "exit": status, "verdict": text})
     else:
         click.echo(text)
     return status

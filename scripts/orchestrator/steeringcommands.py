@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import click
 
 from orchestrator.errors import UsageError
-
-if TYPE_CHECKING:
-    from orchestrator.edges.workspace import Workspace
+from orchestrator.options import workspace_of
 
 PATIENCE = 10.0
 """Seconds that `stop`, `retry` and `cancel` wait for a living dispatcher to take the order."""
-
-
-def _workspace(context: click.Context) -> Workspace:
-    from orchestrator.edges.workspace import Workspace
-
-    return Workspace.find(context.obj, Path.cwd())
 
 
 @click.command()
@@ -30,7 +19,7 @@ def stop(context: click.Context, after_running: bool) -> int:
     from orchestrator import steering
     from orchestrator.edges.inbox import Order
 
-    workspace = _workspace(context)
+    workspace = workspace_of(context)
     if not steering.anything_runs(workspace):
         click.echo("nothing is running")
         return 0
@@ -60,7 +49,7 @@ def retry(context: click.Context, tasks: tuple[str, ...], failed: bool, rules: t
         raise UsageError("--allow is for one task: name it")
     if wrong := next(filter(None, map(wrong_rule, rules)), ""):
         raise UsageError(f"--allow: {wrong}")
-    workspace = _workspace(context)
+    workspace = workspace_of(context)
     names = steering.retriable(workspace, tasks, failed)
     if not names:
         click.echo("nothing has failed")
@@ -79,7 +68,7 @@ def answer(context: click.Context, task: str, text: str) -> int:
 
     if not text.strip():
         raise UsageError("the answer says nothing")
-    workspace = _workspace(context)
+    workspace = workspace_of(context)
     steering.answerable(workspace, task)
     return steering.order(workspace, [Order("answer", task, text=text)], PATIENCE)
 
@@ -92,7 +81,7 @@ def cancel(context: click.Context, tasks: tuple[str, ...]) -> int:
     from orchestrator import steering
     from orchestrator.edges.inbox import Order
 
-    workspace = _workspace(context)
+    workspace = workspace_of(context)
     steering.cancellable(workspace, tasks)
     return steering.order(workspace, [Order("cancel", name) for name in tasks], PATIENCE)
 
