@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,10 +71,8 @@ def put_together(workspace: Workspace, to: Path | None) -> Path:
     if not state.run:
         raise UsageError(progress.nothing_run(workspace))
     if journal.holder(workspace.lock_file) is None:
-        with runs.held(workspace):
-            run = Run(workspace, state, history, Options())
+        with runs.held(workspace), closing(Run(workspace, state, history, Options())) as run:
             run.restore_results()
-            run.close()
     with explained(f"cannot write {path}"):
         Views(workspace, history).final(state, datetime.now(UTC), path)
     return path
@@ -110,12 +109,9 @@ def join(workspace: Workspace, budget: float | None, program: str | None, here: 
         found = claudeprogram.look(claudeprogram.find(program), project, os.environ)
         # A resumed run has the ceilings that its last command line asked for.
         options = Options(parallelism=state.parallelism, budget=budget or state.budget_usd, program=found)
-        run = Run(workspace, state, history, options, listeners=[progress.plain(state)])
-        try:
+        with closing(Run(workspace, state, history, options, listeners=[progress.plain(state)])) as run:
             os.chdir(project)
             return _join(run, project)
-        finally:
-            run.close()
 
 
 def refuse_unfinished(state: RunState) -> None:

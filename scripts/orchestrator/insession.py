@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import closing
 from pathlib import Path
 
 from msgspec import Struct
@@ -94,14 +95,11 @@ def accept_plan(workspace: Workspace, here: Path) -> None:
         trusted = claudefiles.trusted(project, os.environ)
         workers = runs.worker_types(workspace, plan, project, trusted)
         runs.refuse_bypass(plan, workers, runs.Options())
-        run = runs.Run(workspace, state, history, runs.Options())
-        try:
+        with closing(runs.Run(workspace, state, history, runs.Options())) as run:
             run.begin(project)
             run.accept(plan, tuple(workers.values()))
             run.dispatcher.settle()
             run.write_views()
-        finally:
-            run.close()
 
 
 def start(workspace: Workspace, name: str, here: Path) -> Ready:
@@ -295,12 +293,9 @@ def _settle(workspace: Workspace) -> bool:
     try:
         with runs.held(workspace):
             state, history = runs.load(workspace)
-            run = runs.Run(workspace, state, history, runs.Options())
-            try:
+            with closing(runs.Run(workspace, state, history, runs.Options())) as run:
                 run.dispatcher.settle()
                 run.write_views()
-            finally:
-                run.close()
     except WorkspaceHeld:
         return False
     return True

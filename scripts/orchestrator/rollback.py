@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 
 import click
@@ -141,11 +142,8 @@ def _moves(
 
 def _render(workspace: Workspace) -> None:
     state, history = runs.load(workspace)
-    run = runs.Run(workspace, state, history, runs.Options())
-    try:
+    with closing(runs.Run(workspace, state, history, runs.Options())) as run:
         run.write_views()
-    finally:
-        run.close()
 
 
 def _lines(workspace: Workspace, taken: Taken) -> Iterator[str]:

@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,7 @@ def _run_held(
         return _say_nothing_left(workspace, state, history, begun)
     options = _with_claude(asked.options, plan, state, project)
     _copy_plan(workspace, asked.plan)
-    run = Run(workspace, state, history, options, listeners=_listeners(asked, state))
-    try:
+    with closing(Run(workspace, state, history, options, listeners=_listeners(asked, state))) as run:
         os.chdir(project)
         what = "goes on" if state.run else "began"
         run.begin(Path.cwd())
@@ -109,8 +109,6 @@ def _run_held(
         if begun:
             begun(0, f"run {state.run} {what} as process {os.getpid()}; see: {progress.ours('status')}")
         status = _watched(run, asked)
-    finally:
-        run.close()
     _say_end(workspace, asked, state)
     return status
 
@@ -214,9 +212,8 @@ def _say_nothing_left(
 ) -> int:
     """Tell how the run ended, and do what a dispatcher that was killed at its very end did not get to do."""
     runs.sweep(state)
-    run = Run(workspace, state, history, Options())
-    run.write_views()
-    run.close()
+    with closing(Run(workspace, state, history, Options())) as run:
+        run.write_views()
     status = _status_of(state)
     if status == 130:
         status = 0 if rounds.all_completed(state) else 3 if state.tally["blocked"] else 1

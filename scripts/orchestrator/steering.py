@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -100,17 +101,14 @@ def carry_out(workspace: Workspace) -> bool:
     try:
         with runs.held(workspace):
             state, history = runs.load(workspace)
-            run = Run(workspace, state, history, Options())
             project = runs.project_of(workspace, state, Path.cwd())
-            run.dispatcher.conductor = lambda: planner_of(run, project)
-            try:
+            with closing(Run(workspace, state, history, Options())) as run:
+                run.dispatcher.conductor = lambda: planner_of(run, project)
                 stop = any(order.order == "stop" for order in inbox.orders(workspace.inbox))
                 run.dispatcher.steer()
                 if stop:
                     runs.sweep(state)
                 run.write_views()
-            finally:
-                run.close()
     except WorkspaceHeld:
         return False
     return True
