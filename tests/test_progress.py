@@ -12,6 +12,7 @@ from story import Story
 from orchestrator import progress
 from orchestrator.core import rundocument
 from orchestrator.core.events import (
+    Origin,
     PlanRevised,
     RevisionProposed,
     RevisionRejected,
@@ -20,8 +21,8 @@ from orchestrator.core.events import (
     TaskRetried,
 )
 from orchestrator.core.plan import Task
-from orchestrator.core.replanning import PLANNER, Origin
 from orchestrator.core.revision import Change, Revision
+from orchestrator.core.workers import PLANNER
 from orchestrator.edges.workspace import Workspace
 
 NOW = datetime(2025, 3, 1, 11, tzinfo=UTC)

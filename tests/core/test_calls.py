@@ -7,8 +7,9 @@ import pytest
 from orchestrator.core import calls
 from orchestrator.core.events import Call
 from orchestrator.core.outputschema import problems
-from orchestrator.core.replanning import PLANNER, is_planning
+from orchestrator.core.replanning import is_planning
 from orchestrator.core.revision import KINDS, PLANNERS_FIELDS, read
+from orchestrator.core.workers import PLANNER
 
 EVERY: tuple[Call, ...] = ("analysis", "replanning", "synthesis")
 

@@ -6,10 +6,10 @@ import pytest
 from story import Story
 
 from orchestrator.core import growth, growthtables
-from orchestrator.core.events import PlanRevised, RevisionProposed, RevisionRejected, TaskRetried
+from orchestrator.core.events import Origin, PlanRevised, RevisionProposed, RevisionRejected, TaskRetried
 from orchestrator.core.plan import Limits, Task
-from orchestrator.core.replanning import PLANNER, Origin
 from orchestrator.core.revision import Analysis, Change, Draft, Revision
+from orchestrator.core.workers import PLANNER
 
 FIRST = (Task(id="T-01", worker="code-analyzer"), Task(id="T-02", worker="code-developer"))
 LATER = Task(id="T-03", title="Later", worker="code-developer")

@@ -16,10 +16,11 @@ from story import Story
 from orchestrator.core import checks, events, growth, plandiff
 from orchestrator.core.drafts import sameness
 from orchestrator.core.plan import Limits, Task
-from orchestrator.core.replanning import PLANNER, is_planning
+from orchestrator.core.replanning import is_planning
 from orchestrator.core.revising import Revised, revised
 from orchestrator.core.revision import By, Revision, read
 from orchestrator.core.state import RunState, fold
+from orchestrator.core.workers import PLANNER
 
 MODEST = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # Choices by a seed that hypothesis picks: maps as deep as these, drawn one by one, are mostly small and mostly wrong.

@@ -17,6 +17,7 @@ from story import Story
 
 from orchestrator.core.briefing import OPENING, Addition
 from orchestrator.core.events import (
+    Origin,
     PlanRevised,
     RevisionProposed,
     RunFinished,
@@ -26,11 +27,10 @@ from orchestrator.core.events import (
 )
 from orchestrator.core.frontmatter import MARK
 from orchestrator.core.plan import Limits, Task
-from orchestrator.core.replanning import PLANNER, Origin
 from orchestrator.core.revision import Analysis, Draft, Revision
 from orchestrator.core.state import TaskState
 from orchestrator.core.text import clean
-from orchestrator.core.workers import WorkerType
+from orchestrator.core.workers import PLANNER, WorkerType
 from orchestrator.edges import results
 from orchestrator.edges.templates import templates_folder
 from orchestrator.edges.views import Begins, Need, Views, banner

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from orchestrator.core.events import Call
-from orchestrator.core.plan import Task
-from orchestrator.core.replanning import PLANNER
-from orchestrator.core.revision import PRIORITIES
+from orchestrator.core.plan import PRIORITIES, Task
+from orchestrator.core.revision import REQUEST_KINDS
+from orchestrator.core.workers import PLANNER
 
 NAMES: dict[Call, str] = {"analysis": "Plan", "replanning": "Plan", "synthesis": "Synthesis"}
 TITLES: dict[Call, str] = {
@@ -69,7 +69,7 @@ _REVISION: dict[str, Any] = {
 
 _ANALYSIS = _form(
     ("kind", "known", "unknown", "strategy", "tasks"),
-    kind={"type": "string", "enum": ["open-ended", "partially defined", "evolving"]},
+    kind={"type": "string", "enum": list(REQUEST_KINDS)},
     known=_TEXTS, unknown=_TEXTS, strategy=_TEXT, tasks={"type": "integer", "minimum": 1},
 )  # fmt: skip
 

@@ -14,13 +14,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.core import checks
+from orchestrator.core.events import Origin
 from orchestrator.core.hints import Hints, shown
 from orchestrator.core.plan import Plan, Task
-from orchestrator.core.replanning import PLANNER, Origin, is_planning
+from orchestrator.core.replanning import is_planning
 from orchestrator.core.revision import PLANNERS_FIELDS, By, Change, Draft
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.text import one_line
-from orchestrator.core.workers import BUNDLED, WorkerType
+from orchestrator.core.workers import BUNDLED, PLANNER, WorkerType
 
 MODELS = ("haiku", "sonnet", "opus")
 """Names of models that a planner may choose beside those of the plan; the budget bounds what they cost."""

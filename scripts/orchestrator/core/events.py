@@ -14,7 +14,6 @@ import msgspec
 from msgspec import Struct
 
 from orchestrator.core.plan import Names, Plan, PlanOutline, Task
-from orchestrator.core.replanning import Origin
 from orchestrator.core.report import Report
 from orchestrator.core.revision import Analysis, By, Revision
 from orchestrator.core.workers import WorkerType
@@ -24,6 +23,14 @@ Call = Literal["analysis", "replanning", "synthesis"]
 
 SUMMARY_CHARACTERS = 500
 """How much of a result stands in the journal: enough to choose by, little enough to read 100,000 of."""
+
+
+class Origin(Struct, frozen=True, omit_defaults=True):
+    """Where a task comes from: the generation of discovery (0: planned first), and the task that led to it."""
+
+    depth: int = 0
+    of: str = ""
+    round: int = 0
 
 
 class _Event(Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True, tag=True, tag_field="type"):

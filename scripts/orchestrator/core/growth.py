@@ -9,10 +9,11 @@ from typing import Any
 from msgspec import Struct
 
 from orchestrator.core import rounds
-from orchestrator.core.replanning import MOST_ROUNDS_SHOWN, PLANNER, Round, is_planning
+from orchestrator.core.replanning import MOST_ROUNDS_SHOWN, Round, is_planning
 from orchestrator.core.revision import KINDS, Analysis, Draft, Revision
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.text import counted, one_line
+from orchestrator.core.workers import PLANNER
 
 TWO_UNKNOWN, FIVE_TASKS, THREE_TYPES = 2, 5, 3
 """From here on a request is complex: less than this one worker holds in mind, and reads in one go."""

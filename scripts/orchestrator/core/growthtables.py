@@ -8,11 +8,12 @@ from orchestrator.core import growth
 from orchestrator.core.agents import agent_name, result_file
 from orchestrator.core.excerpts import cell, item, names
 from orchestrator.core.history import why
-from orchestrator.core.replanning import PLANNER, Round, is_planning
+from orchestrator.core.replanning import Round, is_planning
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.summary import advice
 from orchestrator.core.tables import Row, clock, labelled
 from orchestrator.core.text import counted, duration, markdown
+from orchestrator.core.workers import PLANNER
 
 MOST_ITEMS = 50
 """Items of one list: what is more is counted."""

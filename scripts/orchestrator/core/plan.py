@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from msgspec import Meta, Struct
 
@@ -37,6 +37,8 @@ Duration = Annotated[
 Money = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Names = tuple[str, ...]
+Priority = Literal["P0", "P1", "P2", "P3"]
+PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 Cli = Literal["claude", "shell", "session"]
 Mode = Literal["default", "acceptEdits", "plan", "dontAsk", "auto", "bypassPermissions"]
 
@@ -54,7 +56,7 @@ class Task(Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fie
     expected_output: str = ""
     constraints: Names = ()
     steps: Names = ()
-    priority: Literal["P0", "P1", "P2", "P3"] = "P2"
+    priority: Priority = "P2"
     cli: Cli = "claude"
     run: str = ""
     model: str | None = None

@@ -12,11 +12,11 @@ from orchestrator.core import rounds
 from orchestrator.core.drafts import MODELS
 from orchestrator.core.events import Call
 from orchestrator.core.plan import Task
-from orchestrator.core.replanning import PLANNER, News, is_planning
+from orchestrator.core.replanning import News, is_planning
 from orchestrator.core.report import Report
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.text import clean, fenced, neutralised_inside, one_line, quoted
-from orchestrator.core.workers import WorkerType
+from orchestrator.core.workers import PLANNER, WorkerType
 
 MOST_TASKS = 100
 """Open tasks that are listed; a plan that is larger is listed as far as its most important ones."""

@@ -7,29 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from orchestrator.core.events import Origin, PlanRevised, RevisionProposed, RevisionRejected
 from orchestrator.core.plan import Names, Task, TaskOutline
 from orchestrator.core.report import Report
 from orchestrator.core.revision import Analysis
-
-if TYPE_CHECKING:
-    from orchestrator.core.events import PlanRevised, RevisionProposed, RevisionRejected
-
-PLANNER = "orchestrator"
-"""The worker type by which the program itself plans and joins results."""
+from orchestrator.core.workers import PLANNER
 
 MOST_ROUNDS_SHOWN = 50
-
-
-class Origin(Struct, frozen=True, omit_defaults=True):
-    """Where a task comes from: the generation of discovery (0: planned first), and the task that led to it."""
-
-    depth: int = 0
-    of: str = ""
-    round: int = 0
 
 
 class News(Struct, frozen=True):

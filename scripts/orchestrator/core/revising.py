@@ -13,10 +13,11 @@ from msgspec.structs import replace
 
 from orchestrator.core.admission import MOST_DEFERRED, Admission, Candidate, admit
 from orchestrator.core.drafts import Drafts, alike, called
+from orchestrator.core.events import Origin
 from orchestrator.core.hints import Hints, shown
-from orchestrator.core.plan import Task
-from orchestrator.core.replanning import Origin, is_planning
-from orchestrator.core.revision import PRIORITIES, By, Change, Revision, whole
+from orchestrator.core.plan import PRIORITIES, Task
+from orchestrator.core.replanning import is_planning
+from orchestrator.core.revision import By, Change, Revision, whole
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.text import one_line
 from orchestrator.core.trial import Fault, Op, Trial, because

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 from msgspec import Struct
@@ -37,9 +37,11 @@ MOST_PROBLEMS = 100
 DEEPEST = 50
 """Maps and lists inside each other, in a field: no task has as many."""
 
-PRIORITIES = ("P0", "P1", "P2", "P3")
-
 By = Literal["planner", "person", "program"]
+
+RequestKind = Literal["open-ended", "partially defined", "evolving"]
+REQUEST_KINDS: tuple[RequestKind, ...] = get_args(RequestKind)
+"""How well a request is known; the first is what is assumed of one about which nothing readable is said."""
 
 
 class Draft(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -74,7 +76,7 @@ class Change(Struct, frozen=True, omit_defaults=True, kw_only=True):
 class Analysis(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What is known of a request before the first task is planned."""
 
-    kind: Literal["open-ended", "partially defined", "evolving"] = "open-ended"
+    kind: RequestKind = "open-ended"
     known: Names = ()
     unknown: Names = ()
     strategy: str = ""
@@ -207,7 +209,7 @@ class _Reader:
         return _whole_values(value)
 
     def _change(self, path: tuple[str | int, ...], entry: Mapping[Any, Any], kind: str) -> Change:
-        own = _OWN[kind]
+        own = FIELDS_OF_CHANGES[kind]
         self._unknown(path, entry, ("task", "reason", *own))
         task = self._word((*path, "task"), entry.get("task"))
         if not task and kind != "ask":
@@ -234,7 +236,7 @@ class _Reader:
         kind = value.get("kind")
         guess = value.get("tasks")
         return Analysis(
-            kind=kind if kind in ("partially defined", "evolving") else "open-ended",
+            kind=kind if kind in REQUEST_KINDS else REQUEST_KINDS[0],
             known=self._texts(("analysis", "known"), value.get("known")),
             unknown=self._texts(("analysis", "unknown"), value.get("unknown")),
             strategy=self._text(("analysis", "strategy"), value.get("strategy"), 2 * LONGEST_REASON),
@@ -297,7 +299,7 @@ class _Reader:
             self.problems.append(Problem(path, message))
 
 
-_OWN: dict[str, tuple[str, ...]] = {
+FIELDS_OF_CHANGES: dict[str, tuple[str, ...]] = {
     "cancel": (),
     "reorder": ("priority",),
     "rewire": ("needs", "after"),
@@ -306,6 +308,7 @@ _OWN: dict[str, tuple[str, ...]] = {
     "accept": (),
     "ask": ("question",),
 }
+"""What an entry of each kind may say beside `task` and `reason`; those of `add` are drafts."""
 
 
 def _kind(value: object) -> str:

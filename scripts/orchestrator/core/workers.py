@@ -16,8 +16,11 @@ READERS_MODE = "dontAsk"
 DEFAULT_TOOLS = ("Read", "Grep", "Glob", "Edit", "Write")
 """Read and write, no Bash: enough for most tasks, and nothing that runs a program."""
 
-BUNDLED = (*WORKER_TYPES, "orchestrator")
-"""The worker types that come with the program; the last is the one by which it plans."""
+PLANNER = "orchestrator"
+"""The worker type by which the program itself plans and joins results."""
+
+BUNDLED = (*WORKER_TYPES, PLANNER)
+"""The worker types that come with the program."""
 
 MODES = ("default", "acceptEdits", "plan", "dontAsk", "auto", "bypassPermissions")
 """Permission modes, in the words of the claude program; its newer versions say `manual` for `default`."""

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from orchestrator.core import revision as core
 from orchestrator.core.checks import problems
-from orchestrator.core.plan import Plan, Task
-from orchestrator.core.revision import KINDS, PRIORITIES, Revision
+from orchestrator.core.plan import PRIORITIES, Plan, Task
+from orchestrator.core.revision import FIELDS_OF_CHANGES, KINDS, REQUEST_KINDS, Revision
 from orchestrator.edges.forms import FREE, Form, plan_form
 from orchestrator.edges.nodes import Broken, Items, Node, Pairs, Problems, Scalar, Unreadable
 from orchestrator.edges.planfile import listed, read_text
@@ -48,19 +48,10 @@ _OF_CHANGES = {
     "question": _TEXT,
     "into": FREE,
 }
-_OF_EACH = {
-    "cancel": (),
-    "reorder": ("priority",),
-    "rewire": ("needs", "after"),
-    "split": ("into",),
-    "reassign": ("worker", "model", "description"),
-    "accept": (),
-    "ask": ("question",),
-}
 _ANALYSIS = Form(
     "fields",
     fields={
-        "kind": Form("choice", choices=("open-ended", "partially defined", "evolving")),
+        "kind": Form("choice", choices=REQUEST_KINDS),
         "known": _NAMES,
         "unknown": _NAMES,
         "strategy": _TEXT,
@@ -160,7 +151,7 @@ class _Reader:
                 yield self._change(kind, item, place)
 
     def _change(self, kind: str, node: Node, where: str) -> dict[str, Any]:
-        own = {name: _OF_CHANGES[name] for name in ("task", "reason", *_OF_EACH[kind])}
+        own = {name: _OF_CHANGES[name] for name in ("task", "reason", *FIELDS_OF_CHANGES[kind])}
         fields = self._map(Form("fields", fields=own), node, where)
         if isinstance(node, Pairs) and kind != "ask" and not {"task"} & (fields.keys.keys() | fields.wrong):
             self.found.append((fields.line, f"{where}says no `task`; name the one that is meant"))

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from orchestrator.core.hints import Hints, shown
 from orchestrator.core.plan import ID_PATTERN
-from orchestrator.core.workers import BUNDLED, WorkerType
+from orchestrator.core.workers import BUNDLED, PLANNER, WorkerType
 from orchestrator.edges import claudefiles, workerfile
 from orchestrator.edges.templates import templates_folder
 from orchestrator.edges.workspace import NAME, Workspace
@@ -26,9 +26,6 @@ from orchestrator.errors import UsageError
 
 MOST_FILES = 1000
 """Files of one folder that are looked at: more than anyone has, and a tenth of a second."""
-
-PLANNER = "orchestrator"
-"""The type by which the program plans: a subagent of Claude Code that happens to have this name is another."""
 
 
 class Folder(Struct, frozen=True):
@@ -117,6 +114,7 @@ class WorkerTypes(Collection[str]):
         for folder in self._folders():
             for path in islice(_files(folder.path), MOST_FILES):
                 name = path.stem if folder.bundled else workerfile.name_of(path, folder.path)
+                # A subagent of Claude Code that happens to have the planner's name is another.
                 if name != PLANNER or not folder.subagents:
                     found.setdefault(name, []).append((path, folder))
         return found
