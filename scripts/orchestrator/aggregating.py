@@ -117,10 +117,10 @@ def join(workspace: Workspace, budget: float | None, program: str | None, here: 
 def refuse_unfinished(state: RunState) -> None:
     """Raises UsageError where there is something else to do first, or nothing to join."""
     from orchestrator import progress
-    from orchestrator.core import growth, rounds
+    from orchestrator.core import rounds
     from orchestrator.core.text import listed
 
-    if not any(task.mark == "completed" for task in growth.workers(state)):
+    if not any(task.mark == "completed" for task in state.tasks_proper):
         raise UsageError("no task was completed: there is nothing to join")
     if state.replanning.proposed is not None:
         raise UsageError(

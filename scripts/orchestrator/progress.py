@@ -234,7 +234,7 @@ def _why_stopped(state: RunState) -> str:
 
 def summary(state: RunState) -> str:
     """Counts, time and money, in a line."""
-    tasks = growth.workers(state)
+    tasks = state.tasks_proper
     counts = ", ".join(f"{count} {status}" for status, count in by_status(tasks).items() if count)
     calls = len(state.tasks) - len(tasks)
     planning = f", {counted(calls, 'planning call')}" if calls else ""

@@ -46,8 +46,7 @@ class ResultFiles:
 
     def _skips(self, task: TaskState) -> bool:
         """Whether what needs the task is skipped if it failed; a plan that changes may still rescue that."""
-        plan = self._state.plan
-        return task.skips or (bool(task.needed_by) and plan is not None and plan.replan == "off")
+        return task.skips or (bool(task.needed_by) and not self._state.replans)
 
     def restore(self, task: TaskState) -> None:
         """Write a result file again that somebody removed, from the attempt's output or else the journal."""

@@ -65,14 +65,8 @@ class Share(Struct, frozen=True):
 def is_dynamic(state: RunState) -> bool:
     """Whether the plan may grow, or has."""
     growth = state.replanning
-    replans = state.plan is not None and state.plan.replan != "off"
     changed = any(entry.changes for entry in growth.history)
-    return bool(replans or changed or growth.proposed)
-
-
-def workers(state: RunState) -> list[TaskState]:
-    """The tasks of the plan without the planning's own."""
-    return [task for task in state.tasks if not is_planning(task.task)]
+    return bool(state.replans or changed or growth.proposed)
 
 
 def planning_calls(state: RunState) -> list[TaskState]:
@@ -98,7 +92,7 @@ def conditions(analysis: Analysis, types: int) -> tuple[Condition, ...]:
 
 def scope(state: RunState) -> Scope:
     """How many tasks there were first, came, went and are."""
-    growth, inside, out = state.replanning, workers(state), len(taken_out(state))
+    growth, inside, out = state.replanning, state.tasks_proper, len(taken_out(state))
     deferred = sum(task.task.id in growth.deferred for task in inside)
     now = len(inside) - deferred
     whole = now + out + deferred
@@ -162,9 +156,7 @@ def uneven(state: RunState) -> Share | None:
 
 def over(state: RunState) -> str:
     """Why planning has ended; empty while it goes on, or where there is none."""
-    if state.plan is None or state.plan.replan == "off":
-        return ""
-    return rounds.planning_is_over(state)
+    return rounds.planning_is_over(state) if state.replans else ""
 
 
 def synthesis_that_holds(state: RunState) -> TaskState | None:
@@ -173,14 +165,14 @@ def synthesis_that_holds(state: RunState) -> TaskState | None:
     last = next((task for task in calls if task is not None and task.mark == "completed"), None)
     if last is None or last.started is None:
         return None
-    others = [*workers(state), *taken_out(state)]
+    others = [*state.tasks_proper, *taken_out(state)]
     changed = any(not task.mark or (task.ended and task.ended > last.started) for task in others)
     return None if changed else last
 
 
 def limit(state: RunState) -> str:
     """Which limit left something undone; empty where none did, or where the plan does not grow."""
-    return rounds.limit_reached(state) if state.plan is not None and state.plan.replan != "off" else ""
+    return rounds.limit_reached(state) if state.replans else ""
 
 
 def nothing_held(entry: Round) -> bool:

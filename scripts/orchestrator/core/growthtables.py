@@ -8,7 +8,7 @@ from orchestrator.core import growth
 from orchestrator.core.agents import agent_name, result_file
 from orchestrator.core.excerpts import cell, item, names
 from orchestrator.core.history import why
-from orchestrator.core.replanning import Round, is_planning
+from orchestrator.core.replanning import Round
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.summary import advice
 from orchestrator.core.tables import Row, clock, labelled
@@ -53,7 +53,7 @@ def _analysis(state: RunState) -> Row | None:
     known = state.replanning.analysis
     if known is None:
         return None
-    types = {task.task.worker for task in growth.workers(state) if task.task.cli != "shell"}
+    types = {task.task.worker for task in state.tasks_proper if task.task.cli != "shell"}
     found = growth.conditions(known, len(types))
     return {
         "holding": sum(one.holds for one in found),
@@ -208,8 +208,3 @@ def decisions(state: RunState) -> str:
     found = growth.adaptive(state)
     parts = ", ".join(f"{count} {item(verb, 20)}" for verb, count in sorted(found.items()))
     return f"{sum(found.values())} ({parts})" if found else "0"
-
-
-def of_workers(tasks: Sequence[TaskState]) -> list[TaskState]:
-    """`tasks` without the planning calls."""
-    return [task for task in tasks if not is_planning(task.task)]

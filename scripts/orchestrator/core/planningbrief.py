@@ -12,7 +12,7 @@ from orchestrator.core import rounds
 from orchestrator.core.drafts import MODELS
 from orchestrator.core.events import Call
 from orchestrator.core.plan import Task
-from orchestrator.core.replanning import News, is_planning
+from orchestrator.core.replanning import News
 from orchestrator.core.report import Report
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.text import clean, fenced, neutralised_inside, one_line, quoted
@@ -48,9 +48,9 @@ def variables(
     assert plan is not None
     news = [growth.news[name] for name in considered if name in growth.news]
     share = REPORTS_CHARACTERS // max(len(news), 1)
-    workers = [task for task in state.tasks if not is_planning(task.task)]
-    open_tasks = [task for task in workers if task.mark != "completed"]
-    done = [task for task in workers if task.mark == "completed"]
+    tasks = state.tasks_proper
+    open_tasks = [task for task in tasks if task.mark != "completed"]
+    done = [task for task in tasks if task.mark == "completed"]
     return {
         "call": call,
         "success_criteria": [_line(one, 500) for one in plan.success_criteria],
@@ -59,9 +59,9 @@ def variables(
             for name, worker in types.items()
             if name != PLANNER
         ],
-        "models": sorted({*MODELS, *(t.task.model for t in workers if t.task.model)}),
+        "models": sorted({*MODELS, *(t.task.model for t in tasks if t.task.model)}),
         "checks": [_line(command, 300) for command in _commands(state)][:20],
-        "limits": _limits(state, len(workers)),
+        "limits": _limits(state, len(tasks)),
         "context": quoted(_prose(growth.context)) if growth.context else "",
         "open": [_task(task) for task in open_tasks[:MOST_TASKS]],
         "open_left_out": max(len(open_tasks) - MOST_TASKS, 0),

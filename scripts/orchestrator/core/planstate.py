@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from orchestrator.core.plan import Plan, Task
-from orchestrator.core.replanning import Replanning
+from orchestrator.core.replanning import Replanning, is_planning
 from orchestrator.core.sameness import changes_work
 from orchestrator.core.taskstate import DEAD, ENDED, TaskState, by_status
 from orchestrator.core.workers import GENERAL, WorkerType
@@ -51,6 +51,16 @@ class PlanState:
     def counts(self) -> dict[str, int]:
         """How many tasks have each status, in the order of STATUSES."""
         return by_status(self.tasks)
+
+    @property
+    def replans(self) -> bool:
+        """Whether the plan may grow while it is carried out."""
+        return self.plan is not None and self.plan.replan != "off"
+
+    @property
+    def tasks_proper(self) -> list[TaskState]:
+        """The tasks of the plan without the program's own planning calls."""
+        return [task for task in self.tasks if not is_planning(task.task)]
 
     @property
     def ended(self) -> int:

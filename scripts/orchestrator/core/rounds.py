@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from orchestrator.core.events import Call
 from orchestrator.core.plan import Names
-from orchestrator.core.replanning import News, is_planning
+from orchestrator.core.replanning import News
 from orchestrator.core.state import DEAD, RunState, TaskState
 
 TOGETHER = 3
@@ -47,15 +47,15 @@ def answered(state: RunState) -> str:
 
 def wanted(state: RunState, now: datetime) -> Wanted | None:
     """The planning call that is due at `now`, if there is one."""
-    growth, plan = state.replanning, state.plan
-    if plan is None or plan.replan == "off" or growth.open_call or growth.proposed is not None:
+    growth = state.replanning
+    if not state.replans or growth.open_call or growth.proposed is not None:
         return None
-    workers = [task for task in state.tasks if not is_planning(task.task)]
-    if not workers:
+    tasks = state.tasks_proper
+    if not tasks:
         return Wanted("analysis") if not planning_is_over(state) else None
-    if _replanning_is_due(state, workers, now):
+    if _replanning_is_due(state, tasks, now):
         return Wanted("replanning", tuple(growth.news))
-    if _synthesis_is_due(state, workers):
+    if _synthesis_is_due(state, tasks):
         # What a bound left unheard stays news: with a wider bound the next run takes it up.
         left = {news.task for news in _left_by_bound(state)}
         return Wanted("synthesis", tuple(name for name in growth.news if name not in left))
@@ -64,8 +64,7 @@ def wanted(state: RunState, now: datetime) -> Wanted | None:
 
 def synthesis_may_add(state: RunState, made: int) -> bool:
     """Whether a synthesis may open another round, where `made` others came before it."""
-    replans = state.plan is not None and state.plan.replan != "off"
-    return replans and made < MOST_SYNTHESES_THAT_ADD
+    return state.replans and made < MOST_SYNTHESES_THAT_ADD
 
 
 def planning_is_over(state: RunState) -> str:
@@ -104,8 +103,8 @@ def limit_reached(state: RunState) -> str:
 
 def may_be_rescued(state: RunState) -> bool:
     """Whether a planning call may still replace a task that failed, so that nothing is skipped because of it yet."""
-    growth, plan = state.replanning, state.plan
-    if plan is None or plan.replan == "off" or state.halted:
+    growth = state.replanning
+    if not state.replans or state.halted:
         return False
     if growth.open_call or growth.proposed is not None:
         return True
@@ -118,12 +117,11 @@ def _made_good(state: RunState) -> int:
     A later one has done their work, or the plan is not to be planned any more.
     """
     done, found = set(), 0
-    over = state.plan is not None and state.plan.replan == "off"
     for name, (call, _) in reversed(state.replanning.calls.items()):
         task, plans = state.by_id.get(name), call != "synthesis"
         if task is not None and task.mark == "completed":
             done.add(plans)
-        found += task is not None and task.mark in DEAD and (over or plans in done)
+        found += task is not None and task.mark in DEAD and (plans in done or not state.replans)
     return found
 
 
@@ -139,14 +137,14 @@ def to_escalate(state: RunState) -> list[TaskState]:
     return [task for task in state.tasks if task.mark == "failed" and task.task.on_failure == "escalate"]
 
 
-def _replanning_is_due(state: RunState, workers: list[TaskState], now: datetime) -> bool:
+def _replanning_is_due(state: RunState, tasks: list[TaskState], now: datetime) -> bool:
     news = _unheard(state)
     failed = any(one.mark == "failed" for one in news)
     over = bound_reached(state) if failed else planning_is_over(state)
     if not news or over:
         return False
-    running = any(task.running for task in workers)
-    ready = any(task.startable for task in workers)
+    running = any(task.running for task in tasks)
+    ready = any(task.startable for task in tasks)
     if len(state.replanning.news) >= TOGETHER or not (running or ready):
         return True
     return not ready and (now - news[0].time).total_seconds() >= PATIENCE
@@ -161,17 +159,17 @@ def _unheard(state: RunState) -> list[News]:
 
 def _left_by_bound(state: RunState) -> list[News]:
     """The reports that would be looked at, were it not for a bound; an end of planning that was chosen is none."""
-    if state.plan is None or state.plan.replan == "off" or not bound_reached(state):
+    if not state.replans or not bound_reached(state):
         return []
     over = state.replanning.finish or _diminishing(state)
     return [news for news in _unheard(state) if news.mark == "failed" or not over]
 
 
-def _synthesis_is_due(state: RunState, workers: list[TaskState]) -> bool:
+def _synthesis_is_due(state: RunState, tasks: list[TaskState]) -> bool:
     """All has ended that will, and something was completed since results were last joined."""
-    if any(task.running or task.startable or task.mark == "blocked" for task in workers):
+    if any(task.running or task.startable or task.mark == "blocked" for task in tasks):
         return False
     if state.halted or state.stoppers:
         return False
-    done = sum(task.mark == "completed" for task in workers)
+    done = sum(task.mark == "completed" for task in tasks)
     return done > state.replanning.joined

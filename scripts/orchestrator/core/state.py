@@ -164,8 +164,7 @@ class RunState(PlanState):
     def _reject(self, event: RevisionRejected) -> None:
         self.orders.add(event.order)
         self.finished = None
-        count = sum(not is_planning(task.task) for task in self.tasks)
-        self.replanning.reject(event, count - len(self.replanning.deferred))
+        self.replanning.reject(event, len(self.tasks_proper) - len(self.replanning.deferred))
 
     def _roll_back(self, event: RunRolledBack) -> None:
         self.cost_usd += event.cost_usd
@@ -204,7 +203,7 @@ class RunState(PlanState):
             self._settle(task, "completed")
         else:
             self._draw_consequence(task, event)
-        if self.plan is not None and self.plan.replan != "off" and task.mark:
+        if self.replans and task.mark:
             self._hear(task, event)
 
     def _hear(self, task: TaskState, event: AttemptFinished) -> None:
@@ -239,8 +238,7 @@ class RunState(PlanState):
         interrupted = event.outcome == "interrupted"
         trouble = task.in_trouble
         before = trouble.interruptions if interrupted else trouble.in_a_row
-        replans = self.plan is not None and self.plan.replan != "off"
-        then = verdict.what_follows(task.task, event.outcome, used, before, luck, replans=replans)
+        then = verdict.what_follows(task.task, event.outcome, used, before, luck, replans=self.replans)
         task.used = used
         trouble.in_a_row = 0 if then.counts else trouble.in_a_row + 1
         trouble.interruptions = trouble.interruptions + 1 if interrupted else 0

@@ -65,7 +65,7 @@ class Totals(Struct, frozen=True):
 def totals(state: RunState, now: datetime) -> Totals:
     """The figures of the run as they are at `now`."""
     assert state.plan is not None
-    tasks = [task for task in state.tasks if not is_planning(task.task)]
+    tasks = state.tasks_proper
     end = state.finished.time if state.finished else now
     running = sum(_seconds(task.attempt_at, now) for task in state.running.values())
     return Totals(

@@ -9,7 +9,6 @@ from orchestrator.core import sessiontasks
 from orchestrator.core.agents import agent_name
 from orchestrator.core.excerpts import cell, item, mermaid_label, names
 from orchestrator.core.history import History, why
-from orchestrator.core.replanning import is_planning
 from orchestrator.core.state import STATUSES, RunState, TaskState
 from orchestrator.core.taskstate import by_status
 from orchestrator.core.text import clean, code, counted, fenced, one_line, with_code
@@ -153,7 +152,7 @@ def proof(task: TaskState) -> str:
 def proofs(state: RunState) -> Row:
     """The plan's criteria, how many completed tasks are proven, and a row for each of the first tasks."""
     assert state.plan is not None
-    tasks = [task for task in state.tasks if not is_planning(task.task)]
+    tasks = state.tasks_proper
     rests = [(task, proof(task)) for task in tasks]
     done = [found for task, found in rests if task.mark == "completed"]
     # Of many those are shown that a person may have to look at: completed, and by nothing but their word.
@@ -178,7 +177,7 @@ def proofs(state: RunState) -> Row:
 
 def progress(state: RunState, width: int = 30, ascii_only: bool = False) -> str:
     """A bar, the share of tasks that have ended, and how many have each status."""
-    tasks = [task for task in state.tasks if not is_planning(task.task)]
+    tasks = state.tasks_proper
     counts, total = by_status(tasks), max(len(tasks), 1)
     done = sum(counts[status] for status in ("completed", "failed", "skipped", "cancelled"))
     full, empty = ("#", ".") if ascii_only else ("█", "░")
@@ -193,7 +192,7 @@ def mermaid(state: RunState) -> str:
 
     Empty where it has more than MOST_DRAWN tasks.
     """
-    tasks = [task for task in state.tasks if not is_planning(task.task)]
+    tasks = state.tasks_proper
     if len(tasks) > MOST_DRAWN:
         return ""
     lines = ["flowchart LR"]

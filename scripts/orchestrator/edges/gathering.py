@@ -122,7 +122,7 @@ def excerpts_of(workspace: Workspace, state: RunState, folder: Path) -> dict[str
     place = _link(workspace.result(1).parent, folder)
     return {
         "results": [_excerpt(workspace, task, place, characters) for task in tasks],
-        "results_left_out": sum(not is_planning(task.task) for task in state.tasks) - len(tasks),
+        "results_left_out": len(state.tasks_proper) - len(tasks),
         "characters": characters,
     }
 

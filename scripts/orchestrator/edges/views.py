@@ -168,8 +168,8 @@ class Views:
     def master_plan(self, state: RunState, now: datetime) -> str:
         """The text of master_plan.md."""
         assert state.plan is not None
-        workers = growthtables.of_workers(state.tasks)
-        rows = tables.shown(workers)
+        tasks = state.tasks_proper
+        rows = tables.shown(tasks)
         graph = tables.mermaid(state)
         return self._templates.render(
             "master_plan.md.j2",
@@ -179,8 +179,8 @@ class Views:
             **growthtables.variables(state),
             tasks=[{**tables.task_row(task), "origin": growthtables.origin(state, task)} for task in rows],
             statuses=[tables.status_row(task) for task in rows],
-            total=len(workers),
-            left_out=len(workers) - len(rows),
+            total=len(tasks),
+            left_out=len(tasks) - len(rows),
             progress=tables.progress(state),
             graph=f"```mermaid\n{graph}\n```" if graph else "",
             most_drawn=tables.MOST_DRAWN,
