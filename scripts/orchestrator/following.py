@@ -194,7 +194,7 @@ def show_task(workspace: Workspace, name: str, follow: bool) -> None:
     state = journal.load(workspace.journal)
     task = state.by_id.get(name)
     if task is None:
-        raise UsageError(unknown_task(state, name))
+        raise UsageError(progress.unknown_task(state, name))
     if not task.number:
         raise UsageError(f"{name} has not been started yet")
     folder = workspace.attempt(name, task.number)
@@ -268,12 +268,3 @@ def _lines(file: BinaryIO, over: bool) -> Iterator[bytes]:
             return
         size += len(line)
         yield line
-
-
-def unknown_task(state: RunState, name: str) -> str:
-    """The sentence for a task that is not in the plan, with the closest one that is."""
-    from orchestrator.core.hints import Hints
-
-    if not state.run:
-        return f"nothing has been run here yet; how to begin: {progress.ours('status')}"
-    return f"no task {one_line(name, 70)!r} in this run{Hints(list(state.by_id)).question(name)}"

@@ -21,7 +21,7 @@ from orchestrator.edges import handedin, inbox, journal
 from orchestrator.edges.inbox import Order
 from orchestrator.edges.workspace import Workspace, explained
 from orchestrator.errors import OrchestratorError, UsageError, WorkspaceHeld
-from orchestrator.following import STILL_RUNNING, unknown_task
+from orchestrator.following import STILL_RUNNING
 from orchestrator.offering import Ready, offer, offered
 
 PATIENCE = 30.0
@@ -39,7 +39,7 @@ class Handed(Struct, frozen=True):
     failed: str = ""
 
 
-def show_next(workspace: Workspace, here: Path, *, ascii_only: bool) -> tuple[str, list[Ready], int]:
+def next_tasks(workspace: Workspace, here: Path, *, ascii_only: bool) -> tuple[str, list[Ready], int]:
     """What `offering.offered` says of the tasks that a session can work on now."""
     accept_plan(workspace, here)
     _catch_up(workspace)
@@ -129,7 +129,7 @@ def start(workspace: Workspace, name: str, here: Path) -> Ready:
 def _session_task(state: RunState, name: str) -> TaskState:
     task = state.by_id.get(name)
     if task is None:
-        raise UsageError(unknown_task(state, name))
+        raise UsageError(progress.unknown_task(state, name))
     if task.task.cli != "session":
         run = progress.ours("run")
         raise UsageError(f"{name} is not for a session: its cli is {task.task.cli}, and `{run}` launches it")

@@ -76,6 +76,15 @@ def nothing_run(workspace: Workspace, runs: str = "run") -> str:
     return f"nothing has been run here yet; begin with: {ours(begin)}"
 
 
+def unknown_task(state: RunState, name: str) -> str:
+    """The sentence for a task that is not in the plan, with the closest one that is."""
+    from orchestrator.core.hints import Hints
+
+    if not state.run:
+        return f"nothing has been run here yet; how to begin: {ours('status')}"
+    return f"no task {one_line(name, 70)!r} in this run{Hints(list(state.by_id)).question(name)}"
+
+
 def plain(state: RunState) -> Callable[[Sequence[Event]], None]:
     """A listener that writes one line per change of state to stderr."""
 

@@ -21,7 +21,6 @@ from orchestrator.edges import journal, takenback
 from orchestrator.edges.takenback import Note
 from orchestrator.edges.workspace import Workspace, explained
 from orchestrator.errors import UsageError
-from orchestrator.following import unknown_task
 from orchestrator.options import print_json
 
 
@@ -78,7 +77,7 @@ def _before(told: Sequence[Event], state: RunState, name: str) -> int:
             return event.seq - 1
     if name in state.by_id or name in state.retired:
         raise UsageError(f"{name} has not been started: there is nothing of it to take back")
-    raise UsageError(unknown_task(state, name))
+    raise UsageError(progress.unknown_task(state, name))
 
 
 def _take_back(workspace: Workspace, told: Sequence[Event], state: RunState, seq: int) -> Taken:

@@ -37,7 +37,7 @@ def next_command(context: click.Context, as_json: bool, ascii_only: bool) -> int
     from orchestrator import insession, offering
 
     workspace = workspace_of(context)
-    banner, tasks, more = insession.show_next(workspace, Path.cwd(), ascii_only=ascii_only)
+    banner, tasks, more = insession.next_tasks(workspace, Path.cwd(), ascii_only=ascii_only)
     if not tasks and (changed := insession.changed_plan(workspace)):
         click.echo(f"note: {changed}", err=True)
     if as_json:

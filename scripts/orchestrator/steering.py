@@ -15,7 +15,6 @@ from orchestrator.edges import inbox, journal
 from orchestrator.edges.inbox import Order
 from orchestrator.edges.workspace import Workspace, explained
 from orchestrator.errors import UsageError, WorkspaceHeld
-from orchestrator.following import unknown_task
 from orchestrator.running import planner_of
 from orchestrator.runs import Options, Run
 
@@ -41,7 +40,7 @@ def retriable(workspace: Workspace, names: Sequence[str], failed: bool) -> list[
 def _not_retriable(state: RunState, name: str) -> str:
     task = state.by_id.get(name)
     if task is None:
-        return unknown_task(state, name)
+        return progress.unknown_task(state, name)
     busy = next((t for t in (task, *state.dependents_of(task)) if t.running), None)
     return f"{name} cannot be retried while {busy.task.id} is running; cancel it first" if busy else ""
 
@@ -51,7 +50,7 @@ def answerable(workspace: Workspace, name: str) -> None:
     state = journal.load(workspace.journal)
     task = state.by_id.get(name)
     if task is None:
-        raise UsageError(unknown_task(state, name))
+        raise UsageError(progress.unknown_task(state, name))
     if task.mark != "blocked":
         raise UsageError(f"{name} cannot be answered: it is {task.status} and asks nothing")
 
@@ -63,7 +62,7 @@ def cancellable(workspace: Workspace, names: Sequence[str]) -> None:
     for name in names:
         task = state.by_id.get(name)
         if task is None:
-            problems.append(unknown_task(state, name))
+            problems.append(progress.unknown_task(state, name))
         elif task.mark in ENDED:
             problems.append(f"{name} cannot be cancelled: it is {task.mark}")
     if problems:

@@ -159,10 +159,15 @@ def over(state: RunState) -> str:
     return rounds.planning_is_over(state) if state.replans else ""
 
 
+def last_synthesis(state: RunState) -> TaskState | None:
+    """The last completed synthesis, if there is one."""
+    calls = (state.by_id.get(name) for name in reversed(state.replanning.syntheses))
+    return next((task for task in calls if task is not None and task.mark == "completed"), None)
+
+
 def synthesis_that_holds(state: RunState) -> TaskState | None:
     """The last completed synthesis, if nothing has come of any task since it began; else None."""
-    calls = (state.by_id.get(name) for name in reversed(state.replanning.syntheses))
-    last = next((task for task in calls if task is not None and task.mark == "completed"), None)
+    last = last_synthesis(state)
     if last is None or last.started is None:
         return None
     others = [*state.tasks_proper, *taken_out(state)]

@@ -10,6 +10,7 @@ from urllib.parse import quote as percent_encoded
 from orchestrator.core import deliverable, excerpts, summary, tables
 from orchestrator.core.agents import agent_name, result_file
 from orchestrator.core.events import SUMMARY_CHARACTERS
+from orchestrator.core.growth import last_synthesis
 from orchestrator.core.replanning import is_planning
 from orchestrator.core.report import LONGEST_ENTRY, Report, split
 from orchestrator.core.state import RunState, TaskState
@@ -60,8 +61,7 @@ def _cut(read: tuple[str, bool], characters: int) -> tuple[str, bool]:
 
 def joined(workspace: Workspace, state: RunState, folder: Path) -> dict[str, object]:
     """What the last completed synthesis answered, if there is one."""
-    calls = (state.by_id.get(name) for name in reversed(state.replanning.syntheses))
-    task = next((task for task in calls if task is not None and task.mark == "completed"), None)
+    task = last_synthesis(state)
     if task is None:
         return {"synthesis": None}
     file = workspace.result(task.agent)
