@@ -48,6 +48,7 @@ INTERRUPT, INTERRUPTED = "interrupted", 130
 """Why a run ended that a person stopped, and its exit status."""
 
 LIMIT_REACHED = 4
+"""The exit status of a run that a limit of its own stopped."""
 
 LOOK_AT_STARTS = 0.05
 """Seconds between two looks at starting workers, while others wait for them to have started."""

@@ -20,6 +20,8 @@ from orchestrator.environment import CACHE_VARIABLE, Environment, SetupError
 
 HALF_MADE = "half-made"
 LONGEST_REASON = 300
+"""Characters: the line of an installer can hold a whole command."""
+
 # Far behind anything written: Windows locks bytes, and keeps others from reading those.
 LOCKED_BYTE = 1 << 30
 TELLING = re.compile(r"(?:error:|cause:|caused by:|╰─▶)\s*(?=\S)|(?=\w*Error: )", re.IGNORECASE)

@@ -37,6 +37,7 @@ from orchestrator.errors import OrchestratorError, PlanError, UsageError
 from orchestrator.refreshing import complaints
 
 LONG_SINCE = timedelta(days=1)
+"""After its end nothing of a run is waited for any more."""
 
 ARCHIVES_LEARNED_FROM = 3
 """How many earlier runs are read for durations: enough for a habit, little enough to read at every start."""

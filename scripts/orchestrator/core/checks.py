@@ -20,12 +20,19 @@ from orchestrator.core.plan import LONGEST_VARIABLE, Plan, Task, seconds, variab
 from orchestrator.core.workers import BUNDLED, wrong_tool
 
 WHOLE_PLAN = -1
+"""In place of the index of a task."""
+
 LONGEST_DURATION = 3650 * 86_400.0
 """Ten years: what is longer is a slip, and dates run out soon after."""
+
 LONGEST_CYCLE = 100
+"""Tasks of a cycle that are named: enough to find it."""
+
 MOST_KNOWN = 12
 """Names of worker types that are listed: what fits into one sentence."""
+
 IDLE_TIMEOUT = Task(id="T").idle_timeout
+"""The default: of a command one that is another was written by somebody."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _INPUT_VARIABLE = "ORCHESTRATE_INPUT_"

@@ -16,6 +16,7 @@ MOST = 50
 """Entries of one list."""
 
 BEST = 5
+"""The highest score of a quality; the lowest is 1."""
 
 
 class Deliverable(Struct, frozen=True):

@@ -30,6 +30,7 @@ ALIKE = 0.6
 """Share of common words (Jaccard index) from which two titles look alike: `Add the login page` and `Add login`."""
 
 MOST_ALIKE = 20
+"""Pairs that are told of one revision: each is a line of the next prompt."""
 
 Refuse = Callable[[str, str], None]
 

@@ -6,9 +6,13 @@ import re
 from collections.abc import Collection
 
 LONGEST_SHOWN = 60
+"""Characters of a foreign text in a message: it still fits into a line beside the sentence."""
+
 MOST_GUESSES = 100
 """As many problems as are shown at once: a guess among a thousand names takes milliseconds."""
+
 MOST_NAMES = 2_000
+"""Names among which like ones are looked for; among more only those that differ in signs and case."""
 
 
 class Hints:

@@ -17,6 +17,7 @@ from orchestrator.core.revision import Analysis
 from orchestrator.core.workers import PLANNER
 
 MOST_ROUNDS_SHOWN = 50
+"""Rounds of which the state keeps what was changed, the last: five times what a plan has by default."""
 
 
 class News(Struct, frozen=True):

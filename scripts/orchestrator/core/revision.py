@@ -27,6 +27,7 @@ LONGEST_CONTEXT = 4_000
 """Characters of what all workers are told of decisions so far: a page each of them pays for."""
 
 LONGEST_REASON = 500
+"""Characters of a reason, and twice that of a question: a few sentences."""
 
 MOST_NAMES = 50
 """Dependencies, steps, globs of one task."""

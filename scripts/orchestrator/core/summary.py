@@ -21,6 +21,7 @@ BARS = 100
 """Lines of the timeline; a person compares lengths on a few screens, not on twenty."""
 
 BAR_WIDTH = 50
+"""Strokes of the longest bar: with an id and a duration beside it, a line of a terminal."""
 
 EXACT = 1e-6
 """Strokes by which a product of floats may fall short of a whole number."""

@@ -18,6 +18,8 @@ from pathlib import Path
 from orchestrator.edges.workspace import sync_folder
 
 AT_FDCWD = -100
+"""Of <fcntl.h> on Linux: paths begin in the current folder."""
+
 RENAME_EXCHANGE = 2
 """Of renameat2(2), Linux 3.15; RENAME_SWAP of macOS's renamex_np(2) is 2 as well."""
 

@@ -25,6 +25,7 @@ ALL_CHARACTERS, FEWEST_CHARACTERS, MOST_CHARACTERS = 2_000_000, 500, 8000
 """Characters of results: in all, and of each at least and at most."""
 
 MOST_FINDINGS = 20
+"""Tasks of which the findings are shown: those of more are read in their results."""
 
 MOST_CHECKS = 5
 """Checks of one task that are named."""

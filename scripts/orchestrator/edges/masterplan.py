@@ -18,6 +18,7 @@ from orchestrator.edges.yamltext import comment, yaml_text
 from orchestrator.errors import PlanError
 
 LONGEST_TITLE = 60
+"""Characters of a title that is made of a description: a column of a table."""
 
 _MARKS = re.compile(r"\s*(?:[-*+]|[0-9]+[.)])\s+(?:\[.\]\s*)?(?=\S)")
 _NOTHING = frozenset({"", "-", "—", "–", "none", "n/a", "na", "no", "nothing", "null", "[]", "(none)"})

@@ -21,6 +21,7 @@ _BARE_NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _DURATION_FORM = "write a number and ms, s, m, h or d, such as 90s or 1h30m"
 
 MOST_KNOWN = 10
+"""Keys that are listed where one is not known: more are no help."""
 
 WRONG = object()
 """Stands for a value about which something was said."""

@@ -56,6 +56,7 @@ REQUEST_CHARACTERS = 10_000
 """How much of the request a view quotes; it is written anew at every change."""
 
 BANNER_AGENTS = 20
+"""Agents of one banner: a screenful."""
 
 WORTH_TELLING = 2.0
 """Seconds by which two times may differ without a word: every run takes some to begin and to end."""
