@@ -20,16 +20,8 @@ from lab import CommandFailed, Lab
 from messages_api import MessagesApi
 
 from orchestrator.core.briefing import OPENING
+from orchestrator.core.plan import WORKER_TYPES
 
-TYPES = (
-    "general",
-    "code-analyzer",
-    "system-architect",
-    "code-developer",
-    "test-engineer",
-    "documentation-writer",
-    "performance-optimizer",
-)
 SIZES = {"a sentence": 120, "1.5 kB": 1500}
 """Characters of a task's description."""
 
@@ -64,7 +56,7 @@ class Pair:
 
 def measure(lab: Lab) -> Iterator[Figure]:
     """The unshared part for each worker type, with short and long tasks."""
-    types = TYPES[:1] if lab.quick else TYPES
+    types = WORKER_TYPES[:1] if lab.quick else WORKER_TYPES
     versions = realwork.installed()
     if not versions:
         yield realwork.left_out()

@@ -1,10 +1,11 @@
-"""A program that answers `--version`, `--help` and `auth status` as claude does, and nothing else."""
+"""What claude answers to `--version`, `--help` and `auth status`; and a program that answers nothing else."""
 
 from __future__ import annotations
 
 import shlex
 from pathlib import Path
 
+VERSION = "2.1.329"
 LOGGED_IN = '{"loggedIn": true, "authMethod": "api_key", "apiKeySource": "ANTHROPIC_API_KEY"}'
 
 HELP = """Usage: claude [options] [command] [prompt]
@@ -28,10 +29,11 @@ Options:
   --verbose                                         All lines
 """
 
+ABOUT = {"--help": HELP, "--version": f"{VERSION} (stand-in for Claude Code)"}
+"""What a stand-in for claude prints when it is asked for nothing but this."""
 
-def fake_claude(
-    path: Path, *, version: str = "2.1.329", help_text: str = HELP, status: str = LOGGED_IN
-) -> str:
+
+def fake_claude(path: Path, *, version: str = VERSION, help_text: str = HELP, status: str = LOGGED_IN) -> str:
     """Write it to `path`; its path as text."""
     path.write_text(
         "#!/bin/sh\n"

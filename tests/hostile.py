@@ -16,11 +16,9 @@ HOSTILE = """
 import json, os, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from fakeclaude import HELP
-if sys.argv[1:] == ["--help"]:
-    print(HELP)
-elif sys.argv[1:] == ["--version"]:
-    print("2.1.329 (stand-in for Claude Code)")
+from fakeclaude import ABOUT
+if len(sys.argv) == 2 and sys.argv[1] in ABOUT:
+    print(ABOUT[sys.argv[1]])
 elif "auth" in sys.argv:
     print('{{"loggedIn": true}}')
 else:

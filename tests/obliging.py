@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fakeclaude import HELP
+from fakeclaude import ABOUT
 from standin import Worker
 
 TEXTS = {
@@ -21,7 +21,7 @@ TEXTS = {
 def main() -> None:
     """Reads the prompt, and does it."""
     if sys.argv[1:] in (["--version"], ["--help"]):
-        print(HELP if sys.argv[1] == "--help" else "2.1.329 (stand-in for Claude Code)")
+        print(ABOUT[sys.argv[1]])
         return
     options = dict(word[2:].partition("=")[::2] for word in sys.argv[1:] if word.startswith("--"))
     worker = Worker(options, sys.stdin.read(), "", 1)

@@ -13,13 +13,13 @@ import sys
 import time
 from pathlib import Path
 
-from fakeclaude import HELP
+from fakeclaude import ABOUT
 
 
 def main() -> None:
     """Answers what it is asked."""
     if sys.argv[1:] in (["--version"], ["--help"]):
-        print(HELP if sys.argv[1] == "--help" else "2.1.329 (stand-in for Claude Code)")
+        print(ABOUT[sys.argv[1]])
         return
     sys.stdin.read()
     task = os.environ["ORCHESTRATE_ATTEMPT"].rpartition("/")[2].rpartition(".")[0]

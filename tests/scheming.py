@@ -251,9 +251,9 @@ USAGE = {"input_tokens": 100, "output_tokens": 10}
 def main() -> None:
     """Answers a call of the planning by the scheme, and any other task as a worker."""
     if sys.argv[1:] in (["--version"], ["--help"]):
-        from fakeclaude import HELP
+        from fakeclaude import ABOUT
 
-        print(HELP if sys.argv[1] == "--help" else "2.1.329 (stand-in for Claude Code)")
+        print(ABOUT[sys.argv[1]])
         return
     prompt = sys.stdin.read()
     name, _, attempt = os.environ["ORCHESTRATE_ATTEMPT"].rpartition("/")[2].rpartition(".")

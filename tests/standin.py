@@ -21,9 +21,9 @@ PAUSE = float(os.environ.get("STANDIN_PAUSE", "0.05"))
 def main() -> None:
     """Reads the prompt, then does what the model's name says."""
     if sys.argv[1:] in (["--version"], ["--help"]):
-        from fakeclaude import HELP
+        from fakeclaude import ABOUT
 
-        print(HELP if sys.argv[1] == "--help" else "2.1.329 (stand-in for Claude Code)")
+        print(ABOUT[sys.argv[1]])
         return
     options = dict(word[2:].partition("=")[::2] for word in sys.argv[1:] if word.startswith("--"))
     prompt = sys.stdin.read()

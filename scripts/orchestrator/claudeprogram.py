@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from orchestrator.clis import claude, claude_features
 from orchestrator.clis.claude_features import Program
-from orchestrator.core.text import one_line
+from orchestrator.core.text import last_line, one_line
 from orchestrator.edges import claudefiles
 from orchestrator.edges.claudefiles import Login
 from orchestrator.errors import EnvironmentProblem
@@ -88,7 +88,7 @@ def look(path: str, project: Path, environment: Mapping[str, str]) -> Program:
 
 def _ended(answer: Answer) -> str:
     how = f"ended with {answer.status}" if answer.status > 0 else f"was killed by signal {-answer.status}"
-    last = next((line for line in reversed(answer.err.splitlines()) if line.strip()), "")
+    last = last_line(answer.err)
     return f"{how} ({one_line(last)})" if last else how
 
 

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from fakeclaude import HELP
+from fakeclaude import HELP, VERSION
 from pages import COMMANDS, ROOT, blocks, help_of, in_code, rows, section, with_helps, with_lists
 from project import Project
 
@@ -84,7 +84,7 @@ def test_the_options_of_claude_are_those_that_the_program_gives() -> None:
 
 
 def _options(*, resume: bool) -> set[str]:
-    program = features("claude", "2.1.329", HELP)
+    program = features("claude", VERSION, HELP)
     task = Task(id="T-01", max_turns=9, budget_usd=1.0, output_schema={"type": "object"})
     line = claude.command(program, task, GENERAL, "session", prompt_file="role.md", resume=resume)
     return {word.split("=")[0] for word in line[1:]}
