@@ -14,6 +14,8 @@ from pathlib import Path
 from figures import Figure
 from lab import Lab
 
+from orchestrator import exits
+
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 
 ROUNDS, ROUNDS_QUICK = 50, 10
@@ -28,9 +30,6 @@ GROWTH = 1.5
 
 CALLS = 1 / EACH
 """Planning calls for each task, without the one that joins the results."""
-
-LIMIT_REACHED = 4
-"""Exit status of a run that ends at its rounds."""
 
 
 def measure(lab: Lab) -> Iterator[Figure]:
@@ -58,6 +57,6 @@ def prompts(lab: Lab, count: int) -> dict[str, int]:
         "SCHEME": "steady",
         "STANDIN_LEDGER": str(ledger),
     }
-    lab.orchestrate("run", "plan.yaml", here=here, variables=told, exits=(LIMIT_REACHED,))
+    lab.orchestrate("run", "plan.yaml", here=here, variables=told, exits=(exits.LIMIT,))
     begun = re.findall(r"^start (\S+) 1 (\d+)$", ledger.read_text(encoding="utf-8"), re.MULTILINE)
     return {name: int(size) for name, size in begun}

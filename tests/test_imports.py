@@ -16,6 +16,7 @@ SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 # package itself are free to all. A room is a folder or a module of scripts/orchestrator/.
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
+    "exits": set(),
     "environment": set(),
     "installer": {"environment"},
     "bootstrap": {"environment", "installer"},
@@ -57,7 +58,7 @@ ROOMS: dict[str, set[str]] = {
     "aggregating": {"options", "claudeprogram", "running", "runs", "progress", "edges", "core"},
     "demonstration": {"running", "runs", "edges"},
     "offering": {"runs", "progress", "assignments", "resultfiles", "edges", "core"},
-    "insession": {"offering", "runs", "progress", "following", "edges", "core"},
+    "insession": {"offering", "runs", "progress", "edges", "core"},
     "sessioncommands": {"options", "insession", "offering"},
     "automatic": {"claudeprogram", "running", "runs", "progress", "edges", "core"},
     "revisions": {"options", "steering", "runs", "progress", "edges", "core"},
@@ -75,12 +76,13 @@ ROOMS: dict[str, set[str]] = {
     },
     "__main__": {"commands"},
 }
-FREE_TO_ALL = {"", "errors"}
+FREE_TO_ALL = {"", "errors", "exits"}
 NAMES_OF_THE_PACKAGE = {"__version__"}
 
 # Rooms that work without, or before, the packages of the program; and what they may import none the less.
 STANDARD_LIBRARY_AND: dict[str, set[str]] = {
     "errors": set(),
+    "exits": set(),
     "environment": set(),
     "installer": set(),
     "bootstrap": set(),

@@ -13,6 +13,7 @@ import click
 from orchestrator import (
     __version__,
     aggregating,
+    exits,
     installcommands,
     plancommands,
     sessioncommands,
@@ -51,7 +52,7 @@ def main() -> int:
         if isinstance(error.__cause__, EOFError):
             # Nothing here asks for input: a module was cut off.
             raise error.__cause__ from None
-        return 130
+        return exits.INTERRUPTED
     except click.ClickException as error:
         with suppress(OSError):
             error.show()
@@ -60,7 +61,7 @@ def main() -> int:
         _complain(f"orchestrate: {error}" if "\n" not in str(error) else str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        return 130
+        return exits.INTERRUPTED
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
         problem = EnvironmentProblem(f"{what}{error.strerror or error}; nothing that was recorded is lost")
@@ -327,7 +328,7 @@ def doctor(context: click.Context, program: str | None, as_json: bool) -> int:
         for finding in findings:
             mark = "ok " if finding.good else "BAD"
             click.echo(f"{mark} {finding.name}: {finding.text}")
-    return 0 if all(finding.good for finding in findings) else 5
+    return exits.COMPLETED if all(finding.good for finding in findings) else exits.ENVIRONMENT
 
 
 for _command in (

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Protocol
 
-from orchestrator import planchecks
+from orchestrator import exits, planchecks
 from orchestrator.attempt import Attempt
 from orchestrator.attempts import Attempts, ProcessTable
 from orchestrator.clis import claude
@@ -44,11 +44,8 @@ from orchestrator.refreshing import Refresher, Renderer
 from orchestrator.resultfiles import ResultFiles
 from orchestrator.sessions import Sessions
 
-INTERRUPT, INTERRUPTED = "interrupted", 130
-"""Why a run ended that a person stopped, and its exit status."""
-
-LIMIT_REACHED = 4
-"""The exit status of a run that a limit of its own stopped."""
+INTERRUPT = "interrupted"
+"""Why a run ended that a person stopped."""
 
 LOOK_AT_STARTS = 0.05
 """Seconds between two looks at starting workers, while others wait for them to have started."""
@@ -257,7 +254,7 @@ class Dispatcher:
             self.conductor().turn(may_call=not self._closing and not self._scheduler.shut)
         if self._closing and self.state.launched and not self._attempts.running:
             # Work whose checks were interrupted: how it ended is for the next run to find out.
-            self._exit = INTERRUPTED if self._stopping == INTERRUPT else LIMIT_REACHED
+            self._exit = exits.INTERRUPTED if self._stopping == INTERRUPT else exits.LIMIT
             return
         if self._governor is not None and self._scheduler.has_ready:
             self._scheduler.memory = self._free_memory()
@@ -386,7 +383,7 @@ class Dispatcher:
 
     def _finish(self, status: int, reason: str) -> None:
         if self._stopping == INTERRUPT:
-            status, reason = INTERRUPTED, INTERRUPT
+            status, reason = exits.INTERRUPTED, INTERRUPT
         self.record(RunFinished(**self.stamp(), exit=status, reason=reason))
         self._exit = status
 

@@ -8,7 +8,7 @@ OrchestratorError            1
 ├── EnvironmentProblem       5   this machine: a program missing, a disk full, a folder read-only
 └── WorkspaceHeld            6   another dispatcher holds the workspace
 
-The number is the exit status; `commands.py` is the only place that turns an error into one.
+The number is the exit status (see `exits.py`); `commands.py` is the only place that turns an error into one.
 """
 
 from __future__ import annotations
@@ -16,23 +16,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from orchestrator import exits
+
 
 class OrchestratorError(Exception):
     """Base of all errors; its text is what the user reads."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: ClassVar[int] = exits.FAILED
 
 
 class UsageError(OrchestratorError):
     """The command cannot be carried out as typed."""
 
-    exit_code = 2
+    exit_code = exits.USAGE
 
 
 class PlanError(OrchestratorError):
     """A plan file with one or more problems, each a line of its own."""
 
-    exit_code = 2
+    exit_code = exits.USAGE
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = list(problems)
@@ -42,22 +44,22 @@ class PlanError(OrchestratorError):
 class JournalError(OrchestratorError):
     """The journal cannot be read; nothing was changed."""
 
-    exit_code = 2
+    exit_code = exits.USAGE
 
 
 class ImpossibleEvent(OrchestratorError):
     """An event that cannot follow what the journal says."""
 
-    exit_code = 2
+    exit_code = exits.USAGE
 
 
 class EnvironmentProblem(OrchestratorError):
     """Something of this machine stands in the way."""
 
-    exit_code = 5
+    exit_code = exits.ENVIRONMENT
 
 
 class WorkspaceHeld(OrchestratorError):
     """Another process writes this workspace."""
 
-    exit_code = 6
+    exit_code = exits.HELD

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import click
 import msgspec
 
-from orchestrator import progress
+from orchestrator import exits, progress
 from orchestrator.core import rundocument
 from orchestrator.core.events import AttemptFinished
 from orchestrator.core.redaction import LONGEST_SHAPE, Redactor
@@ -23,7 +23,6 @@ from orchestrator.edges import journal, results
 from orchestrator.edges.workspace import Workspace
 from orchestrator.errors import UsageError
 
-STILL_RUNNING, GONE = 75, 130
 """Exit statuses of `wait`: it timed out; the dispatcher is gone without having ended the run."""
 
 LOOK = 0.5
@@ -103,7 +102,7 @@ def wait(
         status = _waited(workspace, follower.state, alive)
         found = discoveries.new() if discoveries else []
         if status is None and (found or (until is not None and time.monotonic() >= until)):
-            status = STILL_RUNNING
+            status = exits.STILL_RUNNING
         if status is not None and discoveries:
             return _tell_discovered(workspace, follower.state, alive, status, as_json, discoveries)
         if status is not None:
@@ -118,8 +117,8 @@ def _waited(workspace: Workspace, state: RunState, alive: int | None) -> int | N
     if not state.run:
         raise UsageError(progress.nothing_run(workspace))
     if alive is None:
-        return GONE
-    return 3 if state.tally["blocked"] or state.replanning.proposed is not None else None
+        return exits.INTERRUPTED
+    return exits.WAITS if state.tally["blocked"] or state.replanning.proposed is not None else None
 
 
 def _tell_waited(
@@ -128,9 +127,9 @@ def _tell_waited(
     if as_json:
         for piece in rundocument.document(state, alive, datetime.now(UTC)):
             click.echo(piece)
-    elif status == GONE and state.finished is None:
+    elif status == exits.INTERRUPTED and state.finished is None:
         click.echo(f"the dispatcher of run {state.run} is gone; go on with: {progress.ours('run')}")
-    elif status == STILL_RUNNING:
+    elif status == exits.STILL_RUNNING:
         click.echo(progress.summary(state))
     else:
         click.echo("\n".join(progress.ending(state, workspace)))
@@ -155,7 +154,7 @@ def _tell_discovered(
     for event in found:
         click.echo("\n".join(_discovered(event)))
     _tell_waited(workspace, state, alive, status, as_json)
-    if status == STILL_RUNNING:
+    if status == exits.STILL_RUNNING:
         click.echo(f"go on with: {progress.ours(f'wait --discoveries --since {discoveries.last}')}")
     return status
 

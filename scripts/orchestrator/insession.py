@@ -12,7 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from orchestrator import progress, runs
+from orchestrator import exits, progress, runs
 from orchestrator.core import sessiontasks
 from orchestrator.core.consequences import next_step
 from orchestrator.core.plan import seconds
@@ -21,7 +21,6 @@ from orchestrator.edges import handedin, inbox, journal
 from orchestrator.edges.inbox import Order
 from orchestrator.edges.workspace import Workspace, explained
 from orchestrator.errors import OrchestratorError, UsageError, WorkspaceHeld
-from orchestrator.following import STILL_RUNNING
 from orchestrator.offering import Ready, offer, offered
 
 PATIENCE = 30.0
@@ -175,7 +174,8 @@ def finish(workspace: Workspace, name: str, handed: Handed) -> tuple[int, str]:
         return _told_again(name, _verdict(workspace, name, task.number), "this")
     file = inbox.hand_in(workspace.inbox, order)
     if not _taken(workspace, file, seconds(task.task.timeout) + PATIENCE):
-        return STILL_RUNNING, f"{name} is handed in; its verdict is still to come: {progress.ours('status')}"
+        yet = f"{name} is handed in; its verdict is still to come: {progress.ours('status')}"
+        return exits.STILL_RUNNING, yet
     found = handedin.read(folder)
     if found is None:
         raise UsageError(f"{name} was not finished: somebody ended it; see: {progress.ours('status')}")
@@ -251,14 +251,14 @@ def _verdict(workspace: Workspace, name: str, number: int) -> tuple[int, str]:
         raise UsageError(f"attempt {number} of {name} has no verdict; see: {progress.ours('status')}")
     if event.outcome == "success":
         but = f": {event.reason}" if event.reason else ""
-        return 0, "\n".join([f"{name} completed{but}", *_what_next(state)])
+        return exits.COMPLETED, "\n".join([f"{name} completed{but}", *_what_next(state)])
     fate = task.mark or "again"
     then = next_step(task.task, event.outcome, fate, denials=event.denials, skips=task.skips)
     if fate == "again":
         left = task.task.attempts - task.used
         then = f"correct it, then: {progress.ours(f'start {name}')} ({left} of {task.task.attempts} attempts left)"
     lines = [f"{name} {event.outcome}: {event.reason}", f"next: {then}"]
-    return 3 if fate == "blocked" else 1, "\n".join(lines)
+    return exits.WAITS if fate == "blocked" else exits.FAILED, "\n".join(lines)
 
 
 def _what_next(state: RunState) -> list[str]:

@@ -12,7 +12,7 @@ from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
-from orchestrator import pathcommand
+from orchestrator import exits, pathcommand
 from orchestrator.core import events, growth, sessiontasks
 from orchestrator.core.consequences import next_step
 from orchestrator.core.events import (
@@ -41,7 +41,7 @@ from orchestrator.core.taskstate import by_status
 from orchestrator.core.text import counted, dollars, duration, listed, one_line
 from orchestrator.edges.workspace import Workspace
 
-STOPPED = (4, 5)
+STOPPED = (exits.LIMIT, exits.ENVIRONMENT)
 """Exit statuses of a run that something outside its tasks stopped: a limit, the environment."""
 
 LONGEST_REASON = 400

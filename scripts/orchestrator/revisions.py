@@ -12,7 +12,7 @@ from typing import Any
 import click
 from msgspec import Struct
 
-from orchestrator import progress, runs, steering
+from orchestrator import exits, progress, runs, steering
 from orchestrator.core import plandiff
 from orchestrator.core.events import PlanRevised, RevisionProposed, RevisionRejected
 from orchestrator.core.plandiff import PlanDiff
@@ -28,9 +28,6 @@ from orchestrator.options import print_json
 
 LOOK = 0.05
 """Seconds between two looks whether an order was taken."""
-
-WAITS = 3
-"""The exit status where a revision waits for a person."""
 
 Outcome = PlanRevised | RevisionProposed | RevisionRejected
 
@@ -183,19 +180,17 @@ def _outcome(workspace: Workspace, order: str) -> Outcome | None:
 def _came_of(outcome: Outcome | None, order: Order, go_on: str) -> tuple[int, str, str]:
     """The exit status, a word and a sentence for what came of an order."""
     if isinstance(outcome, PlanRevised):
-        return 0, "applied", f"applied as event {outcome.seq}; {go_on}"
+        return exits.COMPLETED, "applied", f"applied as event {outcome.seq}; {go_on}"
     if isinstance(outcome, RevisionProposed):
         choice = f"{progress.ours('approve')}, or {progress.ours('reject')}"
-        return WAITS, "proposed", f"it waits, for the plan says `replan: ask`: {choice}"
+        return exits.WAITS, "proposed", f"it waits, for the plan says `replan: ask`: {choice}"
     if isinstance(outcome, RevisionRejected):
         if order.order == "reject":
-            return 0, "rejected", f"rejected as event {outcome.seq}; the plan is as it was; {go_on}"
-        return (
-            2,
-            "rejected",
-            f"nothing of it held when it was taken, and nothing was changed: {outcome.reason}",
-        )
-    return 0, "handed in", f"handed in; see what comes of it: {progress.ours('log')}"
+            how = f"rejected as event {outcome.seq}; the plan is as it was; {go_on}"
+            return exits.COMPLETED, "rejected", how
+        how = f"nothing of it held when it was taken, and nothing was changed: {outcome.reason}"
+        return exits.USAGE, "rejected", how
+    return exits.COMPLETED, "handed in", f"handed in; see what comes of it: {progress.ours('log')}"
 
 
 def _tell(checked: Checked, name: str, words: str, as_json: bool) -> None:

@@ -15,7 +15,7 @@ import click
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator import claudeprogram, progress, runs
+from orchestrator import claudeprogram, exits, progress, runs
 from orchestrator.clis import claude, shell
 from orchestrator.clis.claude_features import Program
 from orchestrator.core import rounds
@@ -215,8 +215,9 @@ def _say_nothing_left(
     with closing(Run(workspace, state, history, Options())) as run:
         run.write_views()
     status = _status_of(state)
-    if status == 130:
-        status = 0 if rounds.all_completed(state) else 3 if state.tally["blocked"] else 1
+    if status == exits.INTERRUPTED:
+        ended = exits.WAITS if state.tally["blocked"] else exits.FAILED
+        status = exits.COMPLETED if rounds.all_completed(state) else ended
     lines = [f"nothing to do: run {state.run} has ended", *progress.ending(state, workspace)]
     if begun:
         begun(status, "\n".join(lines))
@@ -244,7 +245,7 @@ def detached(workspace: Workspace, asked: Asked, here: Path) -> int:
         tell(error.exit_code, f"orchestrate: {error}")
         progress.say(f"orchestrate: {error}")
     except BaseException:
-        tell(5, f"orchestrate: could not begin; see {workspace.dispatcher_log}")
+        tell(exits.ENVIRONMENT, f"orchestrate: could not begin; see {workspace.dispatcher_log}")
         raise
     finally:
         sys.stdout.flush()
@@ -329,7 +330,7 @@ def _watch_plainly(workspace: Workspace) -> int:
 
 
 def _status_of(state: RunState) -> int:
-    return state.finished.exit if state.finished else 130
+    return state.finished.exit if state.finished else exits.INTERRUPTED
 
 
 def _say_watched(workspace: Workspace, state: RunState) -> int:

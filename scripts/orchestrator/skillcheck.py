@@ -11,9 +11,12 @@ from msgspec import Struct
 from orchestrator import __version__, pathcommand, skillfiles
 from orchestrator.core.text import listed
 from orchestrator.errors import EnvironmentProblem
+from orchestrator.exits import ENVIRONMENT, FAILED
 from orchestrator.installing import AGAIN, Places, rule
 
-DIFFERS, ENVIRONMENT = 1, 5
+DIFFERS = FAILED
+"""The exit status where something is not as it was installed."""
+
 PATIENCE = 60.0
 """Seconds for a command that prints its help: a machine that takes longer cannot work with it."""
 

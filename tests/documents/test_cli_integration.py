@@ -12,6 +12,7 @@ from fakeclaude import HELP, VERSION
 from pages import COMMANDS, ROOT, blocks, help_of, in_code, rows, section, with_helps, with_lists
 from project import Project
 
+from orchestrator import exits
 from orchestrator.clis import claude
 from orchestrator.clis.claude_features import features
 from orchestrator.commands import EXIT_CODES, orchestrate
@@ -44,6 +45,7 @@ def test_a_new_command_gets_a_part_of_its_own_where_it_belongs(name: str) -> Non
 def test_the_exit_statuses_are_those_of_the_help() -> None:
     told = [row[0] for row in rows(section(TEXT, "## Exit statuses"))]
     assert told == re.findall(r"^  (\d+) ", EXIT_CODES, re.M)
+    assert sorted(map(int, told)) == sorted(value for name, value in vars(exits).items() if name.isupper())
 
 
 def test_the_variables_are_those_that_the_code_knows() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from orchestrator import exits
 from orchestrator.core import growth, sessiontasks
 from orchestrator.core.agents import agent_name, result_file
 from orchestrator.core.replanning import is_planning
@@ -77,7 +78,7 @@ def run_state(state: RunState, pid: int | None) -> str:
         return "none"
     if pid is not None and not state.finished:
         return "running"
-    return "finished" if state.finished and state.finished.exit != 130 else "interrupted"
+    return "finished" if state.finished and state.finished.exit != exits.INTERRUPTED else "interrupted"
 
 
 def holding(state: RunState, pid: int | None, now: datetime) -> dict[str, Any] | None:

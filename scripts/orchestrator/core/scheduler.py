@@ -13,6 +13,7 @@ from heapq import heappop, heappush
 
 from msgspec import Struct
 
+from orchestrator import exits
 from orchestrator.core import rounds, sessiontasks
 from orchestrator.core.governor import Governor, Hold
 from orchestrator.core.graph import longest_remaining
@@ -362,34 +363,36 @@ class Scheduler:
         state = self.state
         limit = rounds.limit_reached(state)
         if limit and not state.halted:
-            return Finish(4, limit)
+            return Finish(exits.LIMIT, limit)
         if self._unpaid() and not state.halted:
-            return Finish(4, f"the budget of {dollars(self.budget or 0)} is spent")
+            return Finish(exits.LIMIT, f"the budget of {dollars(self.budget or 0)} is spent")
         if self._unverified():
-            return Finish(1, "the plan's own verify was not run")
+            return Finish(exits.FAILED, "the plan's own verify was not run")
         if (
             not state.halted
             and not late
             and not state.tally["blocked"]
             and (nothing := self._nothing_planned())
         ):
-            return Finish(1, nothing)
+            return Finish(exits.FAILED, nothing)
         waits = state.replanning.proposed is not None
         if self._all_completed() and not waits:
             verified = state.verified
-            return Finish(1, verified.reason) if verified and not verified.passed else Finish(0, "completed")
+            if verified and not verified.passed:
+                return Finish(exits.FAILED, verified.reason)
+            return Finish(exits.COMPLETED, "completed")
         if state.halted:
-            return Finish(5, state.halted)
+            return Finish(exits.ENVIRONMENT, state.halted)
         if late:
-            return Finish(4, late)
+            return Finish(exits.LIMIT, late)
         if self._spent() and not self._all_ended():
-            return Finish(4, f"the budget of {dollars(self.budget or 0)} is spent")
+            return Finish(exits.LIMIT, f"the budget of {dollars(self.budget or 0)} is spent")
         if waits:
-            return Finish(3, "a revision of the plan waits for a person: approve or reject it")
+            return Finish(exits.WAITS, "a revision of the plan waits for a person: approve or reject it")
         if state.tally["blocked"]:
-            return Finish(3, "waiting for a person")
+            return Finish(exits.WAITS, "waiting for a person")
         if waiting := sessiontasks.waiting(state):
-            return Finish(3, f"{waiting}: `orchestrate next` shows its tasks")
+            return Finish(exits.WAITS, f"{waiting}: `orchestrate next` shows its tasks")
         if state.stoppers:
-            return Finish(1, f"stopped by the failure of {', '.join(sorted(state.stoppers))}")
-        return Finish(1, "not all tasks were completed")
+            return Finish(exits.FAILED, f"stopped by the failure of {', '.join(sorted(state.stoppers))}")
+        return Finish(exits.FAILED, "not all tasks were completed")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, tzinfo
 
+from orchestrator import exits
 from orchestrator.core.plan import seconds
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.text import duration, listed
-
-WAITS = 3
-"""Exit status of a run that waits for a person."""
 
 
 def is_for_session(task: TaskState) -> bool:
@@ -39,7 +37,7 @@ def waiting(state: RunState) -> str:
 
 def holds_up(state: RunState) -> bool:
     """Whether the dispatcher has ended because only a session can go on: the run has not."""
-    return state.finished is not None and state.finished.exit == WAITS and bool(waiting(state))
+    return state.finished is not None and state.finished.exit == exits.WAITS and bool(waiting(state))
 
 
 def under_way(state: RunState, zone: tzinfo | None) -> str:
