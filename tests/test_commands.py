@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from project import HOLD, PROGRAM, Project, claude, note, shell, until
@@ -308,6 +309,37 @@ def test_an_unrelated_plan_is_refused_and_new_archives_the_old_run(project: Proj
     assert project.run("--new").status == 0
     assert project.statuses() == {"B": "completed"}
     assert len(list(project.workspace.glob("archive/*/journal.jsonl"))) == 1
+
+
+@pytest.mark.parametrize("words", [(), ("--detach",)])
+def test_a_plan_from_a_pipe_is_read_once_and_kept(project: Project, words: tuple[str, ...]) -> None:
+    plan = json.dumps({"request": "try", "tasks": [shell("A", "echo x")]})
+    inside = ("/bin/sh", "-c", f"printf %s '{plan}' | \"$@\"", "sh")
+    assert project.finish(project.start("run", "/dev/stdin", *words, inside=inside)).status == 0
+    assert project.do("wait").status == 0
+    assert (project.workspace / "plan.yaml").read_text() == plan
+
+
+@pytest.mark.parametrize(
+    ("task", "status"),
+    [
+        (claude("B", "answer"), 5),
+        (claude("B", "answer", permission_mode="bypassPermissions"), 2),
+        (claude("B", "answer", worker="nobody"), 2),
+    ],
+)
+def test_a_new_run_that_cannot_begin_leaves_the_earlier_one_as_it_was(
+    project: Project, task: dict[str, Any], status: int
+) -> None:
+    project.plan(shell("A", note("start A")))
+    project.run()
+    project.plan(task, name="other.yaml")
+    project.environment["ORCHESTRATE_CLAUDE"] = "/no/such"
+    assert project.do("run", "other.yaml", "--new").status == status
+    assert not (project.workspace / "archive").exists()
+    done = project.do("run")
+    assert (done.status, project.noted()) == (0, ["start A"])
+    assert "nothing to do" in done.out
 
 
 def test_a_failed_task_is_run_again_only_on_demand(project: Project) -> None:

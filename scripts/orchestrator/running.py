@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from msgspec import Struct
@@ -34,8 +34,19 @@ from orchestrator.runs import Options, Run
 
 __all__ = ["Asked", "Options", "detached", "dry_run", "planner_of", "put_away", "run", "watch"]
 
+Begun = Callable[[int, str], None]
+"""Is told how the start went: an exit status and a sentence."""
+
 LOOK_AGAIN = 0.25
 """Seconds between two looks at a run that another process dispatches."""
+
+
+class Given(NamedTuple):
+    """The plan in a file, and what the file held: a pipe can be read only once."""
+
+    plan: Plan
+    file: Path
+    data: bytes
 
 
 class Asked(Struct, frozen=True):
@@ -48,28 +59,30 @@ class Asked(Struct, frozen=True):
     ascii_only: bool = False
 
 
-def run(
-    workspace: Workspace, asked: Asked, here: Path, begun: Callable[[int, str], None] | None = None
-) -> int:
-    """Run or resume; the exit status. `begun` is told once the start is on disk, or that nothing is to be done."""
-    plan = _read_given(workspace, asked)
+def run(workspace: Workspace, asked: Asked, here: Path) -> int:
+    """Run or resume; the exit status."""
+    return _run(workspace, asked, here, _read_given(workspace, asked), None)
+
+
+def _run(workspace: Workspace, asked: Asked, here: Path, given: Given | None, begun: Begun | None) -> int:
+    """`begun` is told once the start is on disk, or that nothing is to be done."""
     with runs.held(workspace), explained(f"cannot go on in {workspace.root}"):
-        return _run_held(workspace, asked, here, plan, begun)
+        return _run_held(workspace, asked, here, given, begun)
 
 
-def _read_given(workspace: Workspace, asked: Asked) -> Plan | None:
+def _read_given(workspace: Workspace, asked: Asked) -> Given | None:
     """The plan to run, if a file says one; read before anything is touched."""
-    from orchestrator.edges.planfile import read_plan
+    from orchestrator.edges.planfile import read_plan_and_bytes
 
-    if asked.plan is not None:
-        plan = read_plan(asked.plan)
-    elif workspace.plan_file.exists():
-        plan = read_plan(workspace.plan_file)
-    elif workspace.journal.exists():
+    file = asked.plan
+    if file is None and workspace.plan_file.exists():
+        file = workspace.plan_file
+    if file is not None:
+        plan, data = read_plan_and_bytes(file)
+        return Given(plan, file, data)
+    if workspace.journal.exists():
         return None
-    else:
-        raise _no_plan(workspace)
-    return plan
+    raise _no_plan(workspace)
 
 
 def _no_plan(workspace: Workspace) -> UsageError:
@@ -78,25 +91,22 @@ def _no_plan(workspace: Workspace) -> UsageError:
 
 
 def _run_held(
-    workspace: Workspace,
-    asked: Asked,
-    here: Path,
-    given: Plan | None,
-    begun: Callable[[int, str], None] | None,
+    workspace: Workspace, asked: Asked, here: Path, given: Given | None, begun: Begun | None
 ) -> int:
-    state, history = _open(workspace, asked, given)
-    if given is None and state.plan is None:
-        raise _no_plan(workspace)
-    plan, written = runs.with_revisions(state, given, workspace)
+    new = asked.options.new and workspace.journal.exists()
+    state, history = _open(workspace, asked, given, new)
+    plan, written = runs.with_revisions(state, given.plan if given else None, workspace)
     project = runs.project_of(workspace, state, here)
-    unchanged = state.plan == plan and given in (None, state.written)
+    unchanged = state.plan == plan and (given is None or given.plan == state.written)
     workers = state.workers if given is None else _worker_types(workspace, plan, project)
     runs.refuse_bypass(plan, workers, asked.options)
     same = unchanged and state.workers == workers
     if not asked.options.retry_failed and same and runs.nothing_left(state):
         return _say_nothing_left(workspace, state, history, begun)
     options = _with_claude(asked.options, plan, state, project)
-    _copy_plan(workspace, asked.plan)
+    # Only now: what is refused above leaves the earlier run, and its plan, as they were.
+    _make_room(workspace, state, new)
+    _copy_plan(workspace, given)
     with closing(Run(workspace, state, history, options, listeners=_listeners(asked, state))) as run:
         os.chdir(project)
         what = "goes on" if state.run else "began"
@@ -124,22 +134,29 @@ def planner_of(run: Run, project: Path) -> Any:
     return run.planner
 
 
-def _open(workspace: Workspace, asked: Asked, plan: Plan | None) -> tuple[RunState, History]:
-    if asked.options.new and workspace.journal.exists():
-        if plan is None:
-            raise UsageError("`run --new` needs a plan: name its file")
+def _open(workspace: Workspace, asked: Asked, given: Given | None, new: bool) -> tuple[RunState, History]:
+    """The run to go on with; an empty one where another begins."""
+    if new and given is None:
+        raise UsageError("`run --new` needs a plan: name its file")
+    state, history = (RunState(), History()) if new else runs.load(workspace)
+    if given is not None:
+        runs.refuse_stranger(state, given.plan, str(given.file))
+    elif state.plan is None:
+        raise _no_plan(workspace)
+    return state, history
+
+
+def _make_room(workspace: Workspace, state: RunState, new: bool) -> None:
+    """Archive what does not belong to the run that begins."""
+    if new:
         try:
             put_away(workspace, journal.load(workspace.journal))
         except OrchestratorError:
             # A journal that cannot be read is what --new is the way out of.
             click.echo(f"archived to {workspace.archive_run('unreadable')}", err=True)
-    state, history = runs.load(workspace)
-    if not state.run and workspace.has_attempts() and not workspace.lost_run():
+    elif not state.run and workspace.has_attempts() and not workspace.lost_run():
         # Evidence of a run whose journal is gone: it must not be taken for that of the run that begins now.
         click.echo(f"archived to {workspace.archive_run('')}: attempts without a journal", err=True)
-    if plan is not None:
-        runs.refuse_stranger(state, plan, str(asked.plan or workspace.plan_file))
-    return state, history
 
 
 def put_away(workspace: Workspace, state: RunState) -> None:
@@ -180,9 +197,9 @@ def _is_kept(state: RunState, task: Task) -> bool:
     return not changes_work(known.task, task, worker, worker, asked_anew=False)
 
 
-def _copy_plan(workspace: Workspace, given: Path | None) -> None:
-    if given is not None and Path(os.path.realpath(given)) != workspace.plan_file:
-        write_whole_bytes(str(workspace.plan_file), given.read_bytes(), durable=True)
+def _copy_plan(workspace: Workspace, given: Given | None) -> None:
+    if given is not None and Path(os.path.realpath(given.file)) != workspace.plan_file:
+        write_whole_bytes(str(workspace.plan_file), given.data, durable=True)
 
 
 def _listeners(asked: Asked, state: RunState) -> list[Listener]:
@@ -207,9 +224,7 @@ def _watched(run: Run, asked: Asked) -> int:
         return run.go()
 
 
-def _say_nothing_left(
-    workspace: Workspace, state: RunState, history: History, begun: Callable[[int, str], None] | None
-) -> int:
+def _say_nothing_left(workspace: Workspace, state: RunState, history: History, begun: Begun | None) -> int:
     """Tell how the run ended, and do what a dispatcher that was killed at its very end did not get to do."""
     runs.sweep(state)
     with closing(Run(workspace, state, history, Options())) as run:
@@ -233,14 +248,14 @@ def _say_end(workspace: Workspace, asked: Asked, state: RunState) -> None:
 
 def detached(workspace: Workspace, asked: Asked, here: Path) -> int:
     """Begin in a process of its own; returns when the start is on disk."""
-    _read_given(workspace, asked)
+    given = _read_given(workspace, asked)
     with explained(f"cannot write to {workspace.root}"):
         workspace.create()
     tell = detach(workspace.dispatcher_log)
     if isinstance(tell, int):
         return tell
     try:
-        run(workspace, asked, here, begun=tell)
+        _run(workspace, asked, here, given, tell)
     except OrchestratorError as error:
         tell(error.exit_code, f"orchestrate: {error}")
         progress.say(f"orchestrate: {error}")
@@ -254,9 +269,9 @@ def detached(workspace: Workspace, asked: Asked, here: Path) -> int:
 
 def dry_run(workspace: Workspace, asked: Asked, here: Path) -> int:
     """Print the command line of every task that would run, in plan order."""
-    plan = _read_given(workspace, asked)
+    given = _read_given(workspace, asked)
     state, _ = runs.load(workspace)
-    plan = plan or state.plan
+    plan = given.plan if given else state.plan
     if plan is None:
         raise _no_plan(workspace)
     project = runs.project_of(workspace, state, here)

@@ -41,7 +41,17 @@ def read_plan(path: Path, known: Collection[str] | None = None) -> Plan:
     Raises:
         PlanError: the file cannot be read, or all that is wrong in it, each `NAME:LINE: what`.
     """
-    return parse_plan(_bytes(path), str(path), _Beside(path) if known is None else known)
+    return read_plan_and_bytes(path, known)[0]
+
+
+def read_plan_and_bytes(path: Path, known: Collection[str] | None = None) -> tuple[Plan, bytes]:
+    """`read_plan`, and what the file held: a pipe can be read only once.
+
+    Raises:
+        PlanError: as `read_plan`.
+    """
+    data = _bytes(path)
+    return parse_plan(data, str(path), _Beside(path) if known is None else known), data
 
 
 class _Beside(Collection[str]):
