@@ -605,6 +605,55 @@ def test_a_read_only_workspace_is_refused_with_what_to_do(project: Project) -> N
     assert "Read-only file system; choose a writable place with --workspace" in done.stderr
 
 
+def test_a_project_that_is_moved_goes_on_where_it_is_now(project: Project) -> None:
+    project.plan(
+        shell("A", note("start A"), "pwd"), shell("B", "pwd; test -e mended", needs=["A"], attempts=1)
+    )
+    assert project.run().status == 1
+    project.folder = project.folder.rename(project.folder.with_name("moved"))
+    project.workspace = project.folder / ".orchestrator"
+    (project.folder / "mended").touch()
+    assert project.run("--retry-failed").status == 0
+    assert project.noted() == ["start A"]
+    assert project.result(2).endswith(f"\n{project.folder}\n")
+    assert project.document()["run"]["project"] == str(project.folder)
+
+
+def test_the_copy_of_a_project_works_in_itself(project: Project) -> None:
+    project.plan(shell("A", "pwd; test -e mended", attempts=1))
+    assert project.run().status == 1
+    copy = shutil.copytree(project.folder, project.folder.with_name("copy"))
+    (copy / "mended").touch()
+    project.folder, project.workspace = copy, copy / ".orchestrator"
+    assert project.run("--retry-failed").status == 0
+    assert project.result().endswith(f"\n{copy}\n")
+
+
+def test_a_workspace_elsewhere_says_that_its_project_folder_is_gone(project: Project) -> None:
+    project.plan(shell("A", "exit 1", attempts=1))
+    elsewhere = str(project.folder.with_name("elsewhere"))
+    project.do("--workspace", elsewhere, "run", "plan.yaml")
+    project.folder = project.folder.rename(project.folder.with_name("moved"))
+    done = project.do("--workspace", elsewhere, "run", "--retry-failed")
+    assert done.status == 2
+    assert "/project; put it back, or begin anew with `run --new`" in done.err
+
+
+def test_a_folder_whose_path_is_no_text_is_refused_in_a_sentence(project: Project) -> None:
+    project.plan(shell("A", "true"))
+    odd = os.fsdecode(os.fsencode(project.folder) + b"\xff")
+    os.rename(project.folder, odd)
+    project.folder = Path(odd)
+    for words in (("run", "plan.yaml"), ("plan", "plan.yaml"), ("init", "x"), ("status",)):
+        done = project.do(*words)
+        assert done.status == 2
+        assert "is not text in UTF-8; give the folder another name" in done.err
+    assert os.listdir(odd) == ["plan.yaml"]
+    project.folder = Path(odd).parent
+    done = project.do("--workspace", f"{odd}/w", "run", f"{odd}/plan.yaml")
+    assert (done.status, os.listdir(odd)) == (2, ["plan.yaml"])
+
+
 # The journal.
 
 

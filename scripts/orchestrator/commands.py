@@ -267,6 +267,7 @@ def status(context: click.Context, watch: bool, as_json: bool, ascii_only: bool)
     with explained(f"cannot read {workspace.journal}"):
         alive = journal.holder(workspace.lock_file)
         state = journal.look(workspace.journal)
+    state.project = workspace.project_now(state.project)
     now = datetime.now(UTC)
     if as_json:
         for piece in rundocument.document(state, alive, now):

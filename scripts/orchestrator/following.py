@@ -47,6 +47,7 @@ class Follower:
             self.state.apply(event)
             for listen in self._listeners:
                 listen(event)
+        self.state.project = self._workspace.project_now(self.state.project)
         return alive
 
     def _news(self) -> Iterator[Any]:

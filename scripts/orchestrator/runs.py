@@ -32,7 +32,7 @@ from orchestrator.core.state import ENDED, RunState
 from orchestrator.core.workers import WorkerType, wants_bypass
 from orchestrator.edges import claudefiles, inbox, journal, takenback
 from orchestrator.edges.journal import Journal
-from orchestrator.edges.workspace import Workspace, explained
+from orchestrator.edges.workspace import Workspace, explained, refuse_unwritable
 from orchestrator.errors import OrchestratorError, PlanError, UsageError
 from orchestrator.refreshing import complaints
 
@@ -173,8 +173,19 @@ def with_revisions(state: RunState, given: Plan | None, workspace: Workspace) ->
 
 
 def project_of(workspace: Workspace, state: RunState, here: Path) -> Path:
-    """The folder in which a run's workers work."""
-    return Path(state.project) if state.project else workspace.project_folder(here)
+    """The folder in which a run's workers work.
+
+    Raises:
+        UsageError: its path is no text, or it is not there any more.
+    """
+    project = Path(state.project or os.path.realpath(workspace.project_folder(here)))
+    refuse_unwritable(project)
+    if state.project and not project.is_dir():
+        raise UsageError(
+            f"the project folder of run {state.run} is not there any more: {project}; put it back, or begin anew "
+            "with `run --new`"
+        )
+    return project
 
 
 def nothing_left(state: RunState) -> bool:
@@ -368,7 +379,9 @@ def load(workspace: Workspace) -> tuple[RunState, History]:
     """State and history of the run in a workspace; empty ones where there is none."""
     history = History()
     with explained(f"cannot read {workspace.journal}"):
-        return journal.load(workspace.journal, history.note), history
+        state = journal.load(workspace.journal, history.note)
+    state.project = workspace.project_now(state.project)
+    return state, history
 
 
 def unfinished(state: RunState) -> bool:

@@ -44,9 +44,10 @@ class Workspace:
         """The workspace named on the command line, else the nearest one upwards from `here`, else one to be made.
 
         Raises:
-            UsageError: the place is one that Claude Code protects, or no folder.
+            UsageError: the place is one that Claude Code protects, or no folder, or its name is no text.
         """
         root = Path(os.path.realpath(here / named)) if named else _nearest(here.resolve())
+        refuse_unwritable(root)
         if any(part in PROTECTED for part in root.parts):
             raise UsageError(
                 f"{root}: a workspace cannot be under .claude/ or .git/ (Claude Code protects both)"
@@ -74,6 +75,11 @@ class Workspace:
     def project_folder(self, here: Path) -> Path:
         """Where workers work: the folder that holds `.orchestrator/`, or, for a workspace named otherwise, `here`."""
         return self.root.parent if self.root.name == NAME else here
+
+    def project_now(self, recorded: str) -> str:
+        """Where the project folder of a run is: whoever moves or copies it takes the workspace in it along."""
+        moved = recorded and self.root.name == NAME and self.elsewhere(recorded)
+        return str(self.root.parent) if moved else recorded
 
     def elsewhere(self, project: str) -> str:
         """The real path of a workspace that is not in the project folder, where it goes by its name; else nothing."""
@@ -168,6 +174,17 @@ class Workspace:
         """Journals of earlier runs, the newest first."""
         found = self.archive.glob("*/journal.jsonl") if self.archive.is_dir() else iter(())
         return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Raises UsageError for a folder whose path no journal, prompt or view could name."""
+    try:
+        os.fspath(folder).encode()
+    except UnicodeEncodeError:
+        named = os.fsencode(folder).decode("utf-8", "backslashreplace")
+        raise UsageError(
+            f"the path {named} is not text in UTF-8; give the folder another name, or work in another"
+        ) from None
 
 
 def _nearest(here: Path) -> Path:
