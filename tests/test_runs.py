@@ -143,6 +143,15 @@ def test_a_signal_is_heeded_where_it_was_inherited_as_ignored(project: Project) 
     assert project.finish(process).status == 130
 
 
+def test_a_run_under_nohup_goes_on_when_its_terminal_is_closed(project: Project) -> None:
+    project.plan(shell("A", *HELD))
+    process = begun(project, inside=("nohup",))
+    process.send_signal(signal.SIGHUP)
+    assert project.do("wait", "--timeout", "600ms").status == 75
+    project.go()
+    assert project.finish(process).status == 0
+
+
 def test_a_claude_worker_is_interrupted_before_anything_harsher(project: Project) -> None:
     project.plan(claude("A", "polite"))
     process = project.start("run", "plan.yaml")

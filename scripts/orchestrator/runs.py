@@ -356,14 +356,18 @@ class Run:
 
 @contextmanager
 def _heeding(interrupt: Callable[[], None], reader: int, writer: int) -> Iterator[None]:
-    """Signals that ask for an end wake the loop. Set explicitly: a background shell hands SIGINT down ignored."""
+    """Signals that ask for an end wake the loop. Set explicitly: a background shell hands SIGINT down ignored.
+
+    SIGHUP ignored is what `nohup` is for.
+    """
 
     def handle(_number: int, _frame: Any) -> None:
         interrupt()
 
-    before = {
-        number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
+    wanted = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        wanted.append(signal.SIGHUP)
+    before = {number: signal.signal(number, handle) for number in wanted}
     old = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     try:
         yield
