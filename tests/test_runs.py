@@ -837,6 +837,25 @@ def test_a_run_that_is_archived_leaves_no_worker_behind(project: Project, words:
     assert project.living() == []
 
 
+def test_a_run_whose_archiving_was_cut_off_goes_on_with_all_it_had(project: Project) -> None:
+    long = "head -c 50000 /dev/zero | tr '\\0' x"
+    project.plan(shell("A", note("start A"), long), shell("B", "true", needs=["A"]))
+    project.run()
+    whole = project.result()
+    (run,) = (event["run"] for event in project.events("RunStarted"))
+    aside = project.workspace / "archive" / f"{run}~"
+    aside.mkdir(parents=True)
+    for name in ("results", "attempts"):
+        os.replace(project.workspace / name, aside / name)
+    project.plan(
+        shell("A", note("start A"), long), shell("C", 'wc -c < "$ORCHESTRATE_RESULT_A"', needs=["A"])
+    )
+    assert project.run().status == 0
+    assert project.noted() == ["start A"]
+    assert project.result() == whole
+    assert not aside.exists()
+
+
 def test_stop_without_a_dispatcher_stops_daemons_of_ended_tasks_too(project: Project) -> None:
     daemon = "setsid sleep 600 > /dev/null 2>&1 < /dev/null & sleep 0.1"
     project.plan(shell("B", daemon), shell("A", *HELD, needs=["B"]))

@@ -79,6 +79,38 @@ def test_two_archived_runs_never_share_a_folder(tmp_path: Path) -> None:
     assert [(path / "journal.jsonl").read_text() for path in (first, second)] == ["one", "two"]
 
 
+@pytest.mark.parametrize("moved", range(7))
+def test_an_archiving_that_was_cut_off_is_taken_back_while_the_journal_is_there(
+    tmp_path: Path, moved: int
+) -> None:
+    found = Workspace.find(None, tmp_path)
+    found.create()
+    for path in (found.plan_file, found.journal, found.result(1), found.agent_task(1), found.final_output):
+        path.write_text(path.name)
+    before = files(found.root)
+    aside = found.archive / "R-1~"
+    aside.mkdir(parents=True)
+    for name in ("agent_tasks", "results", "attempts", "inbox", "final_output.md")[:moved]:
+        os.replace(found.root / name, aside / name)
+    if moved == 6:
+        (aside / "plan.yaml").write_text("plan.yaml")
+    found.create()
+    (found.inbox / "order.json").write_text("handed in meanwhile")
+    found.finish_archiving()
+    assert files(found.root) == before | {"inbox/order.json"}
+    assert not aside.exists()
+    assert found.plan_file.read_text() == "plan.yaml"
+
+
+def test_an_archiving_that_was_cut_off_is_ended_once_the_journal_has_gone(tmp_path: Path) -> None:
+    found = Workspace.find(None, tmp_path)
+    aside = found.archive / "R-1~"
+    aside.mkdir(parents=True)
+    (aside / "journal.jsonl").write_text("x")
+    found.finish_archiving()
+    assert found.archived_journals() == [found.archive / "R-1" / "journal.jsonl"]
+
+
 def test_a_file_is_swapped_in_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "view.md"
     write_whole(path, "before")

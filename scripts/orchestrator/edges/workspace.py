@@ -19,6 +19,9 @@ from orchestrator.errors import EnvironmentProblem, UsageError
 NAME = ".orchestrator"
 PROTECTED = (".claude", ".git")
 
+_ASIDE = "~"
+"""Ends the name of an archive that is not complete."""
+
 
 class Workspace:
     """`.orchestrator/` and all in it; `root` is absolute."""
@@ -146,11 +149,9 @@ class Workspace:
 
     def archive_run(self, run: str) -> Path:
         """Move all that belongs to `run` to `archive/RUN-ID/`, the plan as a copy; returns that folder."""
-        target = self.archive / (run or "unstarted")
-        while target.exists():
-            target = target.with_name(target.name + "-again")
+        aside = self.archive / f"{run or 'unstarted'}{_ASIDE}"
         self.archive.mkdir(mode=0o700, exist_ok=True)
-        target.mkdir(mode=0o700)
+        aside.mkdir(mode=0o700)
         moved = (
             "agent_tasks",
             "results",
@@ -161,13 +162,32 @@ class Workspace:
         )
         for name in moved:
             if (self.root / name).exists():
-                os.replace(self.root / name, target / name)
+                os.replace(self.root / name, aside / name)
         if self.plan_file.exists():
-            write_whole_bytes(str(target / self.plan_file.name), self.plan_file.read_bytes())
+            write_whole_bytes(str(aside / self.plan_file.name), self.plan_file.read_bytes())
         if self.journal.exists():
             # Last: with the journal goes the run, and until then it can still be resumed.
-            os.replace(self.journal, target / self.journal.name)
+            os.replace(self.journal, aside / self.journal.name)
+        target = self._archived(aside)
         self.create()
+        return target
+
+    def finish_archiving(self) -> None:
+        """End an archiving that was cut off, or take it back where the journal has not gone yet."""
+        for aside in self.archive.glob(f"*{_ASIDE}") if self.archive.is_dir() else ():
+            if (aside / self.journal.name).exists() or not self.journal.exists():
+                self._archived(aside)
+                continue
+            (aside / self.plan_file.name).unlink(missing_ok=True)
+            for path in list(aside.iterdir()):
+                _move_into(path, self.root / path.name)
+            aside.rmdir()
+
+    def _archived(self, aside: Path) -> Path:
+        target = aside.with_name(aside.name.removesuffix(_ASIDE))
+        while target.exists():
+            target = target.with_name(target.name + "-again")
+        os.replace(aside, target)
         return target
 
     def archived_journals(self) -> list[Path]:
@@ -192,6 +212,16 @@ def _nearest(here: Path) -> Path:
         if (folder / NAME).is_dir():
             return folder / NAME
     return here / NAME
+
+
+def _move_into(path: Path, target: Path) -> None:
+    """Move a file or folder; what a folder of that name has meanwhile stays in it."""
+    if not target.is_dir():
+        os.replace(path, target)
+        return
+    for inner in list(path.iterdir()):
+        os.replace(inner, target / inner.name)
+    path.rmdir()
 
 
 _FULL_SYNC: int = getattr(fcntl, "F_FULLFSYNC", -1)
