@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -592,6 +594,24 @@ def test_a_reader_that_has_gone_is_no_error(project: Project) -> None:
     assert process.wait(20) == 0
     assert process.stderr is not None
     assert process.stderr.read() == ""
+
+
+def test_a_slow_reader_gets_all_of_it_where_writing_does_not_wait(project: Project) -> None:
+    whole = project.do("validate", "--schema").out
+    reader, writer = os.pipe()
+    size = fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    os.set_blocking(writer, False)
+    process = subprocess.Popen([*PROGRAM, "validate", "--schema"], cwd=project.folder, stdout=writer)
+    os.close(writer)
+    with open(reader, encoding="utf-8") as pipe:
+        until(lambda: waiting_in(reader) == size or process.poll() is not None, "a pipe that is full")
+        assert pipe.read() == whole
+    assert process.wait(20) == 0
+
+
+def waiting_in(pipe: int) -> int:
+    """Bytes that can be read from a pipe at once."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-", "| head -c 1"])

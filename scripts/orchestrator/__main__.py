@@ -65,15 +65,26 @@ def open_what_is_closed() -> None:
 class Outlasting(io.FileIO):
     """An output whose reader may go: what is written then is lost, and the command goes on to its own exit status.
 
-    The command line's library would end it with 1 wherever it was.
+    The command line's library would end it with 1 wherever it was. A reader that is slow is waited for, also where
+    somebody who shares the output has made it one that does not wait.
     """
 
     def write(self, data: Any, /) -> int:
         """The bytes that are done with."""
         try:
-            return super().write(data)
+            while (done := super().write(data)) is None:
+                _await_room(self)
+            return done
         except BrokenPipeError:
             return len(data)
+
+
+def _await_room(output: io.FileIO) -> None:
+    import select
+
+    waiting = select.poll()
+    waiting.register(output, select.POLLOUT)
+    waiting.poll()
 
 
 def outlasting(stream: TextIO) -> TextIO:
