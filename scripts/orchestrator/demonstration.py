@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import yaml
 
 from orchestrator import running
 from orchestrator.edges.workspace import Workspace
-from orchestrator.errors import UsageError
+from orchestrator.errors import OrchestratorError, PlanError, UsageError
 
 NAME = ".orchestrator-demo"
 SCRIPTS = Path(__file__).parent / "demo"
@@ -44,19 +45,43 @@ def repository() -> Path:
 
 
 def _begin_afresh(workspace: Workspace) -> None:
-    """Remove the demo's own earlier files; a folder that is not a workspace is not ours to remove."""
+    """Remove the demo's own earlier files; what is not the demo's is not ours to remove."""
     from orchestrator import runs
 
     root = workspace.root
     if root.exists() and any(root.iterdir()) and not workspace.lock_file.exists():
         raise UsageError(f"{root} is not a workspace; name another with --workspace DIR")
     with runs.held(workspace):
+        if root.name != NAME and _is_of_another(workspace):
+            raise UsageError(f"{root} is the workspace of another plan; name another with --workspace DIR")
+        _stop_workers(workspace)
         for path in root.iterdir():
-            if path.is_dir():
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             elif path != workspace.lock_file:
                 path.unlink()
         workspace.create()
+
+
+def _is_of_another(workspace: Workspace) -> bool:
+    from orchestrator.edges.planfile import read_plan
+
+    if not workspace.plan_file.exists():
+        return workspace.journal.exists() or workspace.archive.exists()
+    try:
+        return bool(read_plan(workspace.plan_file).request != _plan("shell")["request"])
+    except PlanError:
+        return True
+
+
+def _stop_workers(workspace: Workspace) -> None:
+    """Workers of a demo that was killed would go on unseen."""
+    from orchestrator import runs
+    from orchestrator.edges import journal
+
+    with suppress(OrchestratorError):
+        if (state := journal.load(workspace.journal)).run:
+            runs.sweep(state)
 
 
 def _plan(cli: str) -> dict[str, Any]:
