@@ -105,6 +105,14 @@ def test_the_environment_carries_marker_and_inputs_and_no_open_file(
     assert "/ours" not in descriptors
 
 
+def test_a_process_that_becomes_another_program_is_a_member_all_the_while(
+    table: Processes, attempt: Attempt
+) -> None:
+    attempt.start(table, f"exec {'nice -n 0 ' * 100} sleep 600")
+    looks = [processtree.members(attempt.marker) for _ in range(30)]
+    assert all(attempt.pid in found for found in looks)
+
+
 def test_the_same_output_is_never_started_twice(table: Processes, attempt: Attempt) -> None:
     attempt.start(table, "echo first")
     end_of(table)

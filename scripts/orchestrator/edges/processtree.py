@@ -22,6 +22,11 @@ LOOK_AGAIN = 0.02
 """Seconds between two looks at a tree that is being stopped; one look takes 1 to 2 ms."""
 
 
+LOOKS_AT_ENVIRONMENT, LOOK_AGAIN_AT_ENVIRONMENT = 10, 0.0005
+"""Looks at an environment that is empty, and seconds between them: for a moment it is so in every process that
+becomes another program."""
+
+
 class Entry(NamedTuple):
     """One line of the process table; `marker` is the value of ORCHESTRATE_ATTEMPT, or ''."""
 
@@ -119,17 +124,35 @@ def _entry(pid: str) -> Entry | None:
         return None
     if fields[0] in b"ZX":
         return None
-    return Entry(int(fields[1]), int(fields[3]), int(fields[19]), _marker(pid))
+    parent, session, ticks = (int(fields[place]) for place in (1, 3, 19))
+    return Entry(parent, session, ticks, _marker(pid, session, ticks))
 
 
-def _marker(pid: str) -> str:
+_without: set[tuple[str, int]] = set()
+"""Processes that have no environment: pid and start time."""
+
+
+def _marker(pid: str, session: int, ticks: int) -> str:
+    environ = _environ(pid)
+    # The kernel's own processes have neither session nor environment.
+    if environ == b"" and session and (pid, ticks) not in _without:
+        for _ in range(LOOKS_AT_ENVIRONMENT):
+            time.sleep(LOOK_AGAIN_AT_ENVIRONMENT)
+            if environ := _environ(pid):
+                break
+        else:
+            _without.add((pid, ticks))
+    _, found, rest = (b"\0" + (environ or b"")).partition(b"\0" + MARKER.encode() + b"=")
+    return os.fsdecode(rest.split(b"\0", 1)[0]) if found else ""
+
+
+def _environ(pid: str) -> bytes | None:
+    """None where we may not look, or it has gone."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
-            environ = b"\0" + file.read()
+            return file.read()
     except OSError:
-        return ""
-    _, found, rest = environ.partition(b"\0" + MARKER.encode() + b"=")
-    return os.fsdecode(rest.split(b"\0", 1)[0]) if found else ""
+        return None
 
 
 def _psutil_table() -> dict[int, Entry]:
