@@ -596,6 +596,17 @@ def test_launches_that_never_came_about_do_not_fail_a_task(project: Project) -> 
     assert project.run().status == 0
 
 
+def test_more_workers_than_files_may_be_open_run_side_by_side(project: Project) -> None:
+    names = [f"T-{n}" for n in range(50)]
+    project.plan(*(shell(name, note(f"start {name}"), HOLD) for name in names))
+    limited = ("/bin/sh", "-c", 'ulimit -n 40; exec "$@"', "sh")
+    process = project.start("run", "plan.yaml", "--parallelism", "50", inside=limited)
+    until(lambda: len(project.noted()) == 50, "all of them")
+    project.go()
+    assert project.finish(process).status == 0
+    assert sorted(project.noted()) == sorted(f"start {name}" for name in names)
+
+
 def test_a_read_only_workspace_is_refused_with_what_to_do(project: Project) -> None:
     project.plan(shell("A", "echo x"), name="../plan.yaml")
     script = """

@@ -26,7 +26,9 @@ from orchestrator.edges.workspace import Workspace, show_same, write_all, write_
 from orchestrator.resultfiles import ResultFiles
 from orchestrator.testimony import Testimony
 
-HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+HOPELESS = (
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE,
+)  # fmt: skip
 """Errors at a launch that the next launch would meet too: the dispatcher gives up, the run can be resumed."""
 
 CHECK_OUTPUT = 2000

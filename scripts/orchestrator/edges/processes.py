@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -33,7 +35,10 @@ GRACE_INTERRUPT = 3.0
 """Seconds that a worker has after SIGINT to flush its transcript (claude needs up to 1.5)."""
 
 POLL_WITHOUT_PIDFD = 0.05
-"""Seconds between two looks at children where the kernel cannot tell us of their end."""
+"""Seconds between two looks at children of whose end the kernel cannot tell us."""
+
+KEPT_DESCRIPTORS = 64
+"""Open files that are left for everything else: processes beyond that are looked at from time to time."""
 
 EXEC_RACE = 2.0
 """Seconds to wait for a process that holds the lock but cannot be found: it may be between fork and exec."""
@@ -83,6 +88,9 @@ class Processes:
         self._stopping: dict[str, _Process] = {}
         self._poll = select.poll()
         self._watched: set[int] = set()
+        self._blind: dict[str, _Process] = {}
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._most_watched = sys.maxsize if most == resource.RLIM_INFINITY else most - KEPT_DESCRIPTORS
 
     def __contains__(self, key: str) -> bool:
         return key in self._living
@@ -128,7 +136,9 @@ class Processes:
             os.close(output)
         ticks = start_ticks(pid) or 0
         if pid_file:
-            write_pid(pid_file, marker, inode, pid, ticks)
+            # It lives: what is wrong here must not pass for a failure to start it, and its marker tells of it too.
+            with suppress(OSError):
+                write_pid(pid_file, marker, inode, pid, ticks)
         self._take(_Process(key, marker, pid, ticks, True, stdout))
 
     def adopt(self, key: str, marker: str, stdout: str, pid_file: str, *, over: bool = False) -> bool:
@@ -187,30 +197,37 @@ class Processes:
             with suppress(BlockingIOError):
                 os.read(descriptor, 4096)
         over = [p for descriptor, _ in ready if (p := self._by_descriptor.get(descriptor))]
-        over += [p for p in self._blind if not self._lives(p)]
+        over += [p for p in self._blind.values() if not self._lives(p)]
         ended = [p for p in over if self._end(p)]
         ended += [process for process in list(self._stopping.values()) if self._press(process)]
         return [self._forget(process) for process in ended]
 
-    @property
-    def _blind(self) -> list[_Process]:
-        if hasattr(os, "pidfd_open"):
-            return []
-        return [process for process in self._living.values() if not process.over]
-
     def _take(self, process: _Process) -> bool:
-        if hasattr(os, "pidfd_open"):
-            try:
-                process.descriptor = os.pidfd_open(process.pid)
-            except ProcessLookupError:
-                return False
-            if not process.own and start_ticks(process.pid) != process.ticks:
-                os.close(process.descriptor)
-                return False
+        try:
+            process.descriptor = self._descriptor(process.pid)
+        except ProcessLookupError:
+            return False
+        if process.descriptor is None:
+            self._blind[process.key] = process
+        elif not process.own and start_ticks(process.pid) != process.ticks:
+            os.close(process.descriptor)
+            return False
+        else:
             self._by_descriptor[process.descriptor] = process
             self._poll.register(process.descriptor, select.POLLIN)
         self._living[process.key] = process
         return True
+
+    def _descriptor(self, pid: int) -> int | None:
+        """What tells of the end of a process; None where the kernel has nothing of the kind, or no more of it."""
+        if not hasattr(os, "pidfd_open") or len(self._by_descriptor) >= self._most_watched:
+            return None
+        try:
+            return os.pidfd_open(pid)
+        except ProcessLookupError:
+            raise
+        except OSError:
+            return None
 
     def _lives(self, process: _Process) -> bool:
         if not process.own:
@@ -230,6 +247,7 @@ class Processes:
             del self._by_descriptor[process.descriptor]
             os.close(process.descriptor)
             process.descriptor = None
+        self._blind.pop(process.key, None)
         if process.key in self._stopping:
             return False
         if not group_lives(process.pid) and not is_locked(process.stdout):
