@@ -158,6 +158,14 @@ def test_problems_of_a_master_plan_have_their_lines() -> None:
     ]
 
 
+def test_what_is_wrong_is_told_without_the_escapes_of_the_table() -> None:
+    rows = ["| T-\x1b[31m1 | a | T-9, T-\x1b[31m1 | | |", "| T-\x9b2 | a | T-\x9b2 | | |"]
+    table = "\n".join(["| Task ID | Description | Dependencies |", "|---|---|---|", *rows])
+    with pytest.raises(PlanError) as told:
+        plan_from_master(table, "m.md")
+    assert str(told.value).replace("\n", "").isprintable()
+
+
 @pytest.mark.parametrize(
     "text", ["", "# Nothing", "| a | b |\n|---|---|\n| c | d |", "## Task Decomposition\nT-01"]
 )

@@ -164,7 +164,7 @@ class _Tasks:
         names = list(self.needs)
         place = {name: at for at, name in enumerate(names)}
         for cycle in find_cycles([[place[need] for need in self.needs[name]] for name in names]):
-            path = " -> ".join(names[at] for at in [*cycle, cycle[0]])
+            path = " -> ".join(_harmless(names[at]) for at in [*cycle, cycle[0]])
             self.problems.append((self.lines[names[cycle[0]]], f"these tasks wait for each other: {path}"))
 
     def _needs(self, row: Row) -> list[str]:
@@ -195,9 +195,8 @@ class _Tasks:
         words = [self.folded.get(_folded(word)) for word in part.split()]
         if all(words):
             return [word for word in words if word]
-        self.problems.append(
-            (row.line, f"{row.id} needs {shown(part)}: there is no such task{self.hints.question(part)}")
-        )
+        said = f"{_harmless(row.id)} needs {shown(part)}: there is no such task{self.hints.question(part)}"
+        self.problems.append((row.line, said))
         return []
 
     def _input(self, row: Row) -> tuple[str, list[str]]:
@@ -212,6 +211,11 @@ class _Tasks:
         if sources and not _LINKING.sub("", rest):
             return "", sources
         return cell, []
+
+
+def _harmless(name: str) -> str:
+    """An id, which may be none, as it can stand in a sentence."""
+    return shown(name)[1:-1]
 
 
 def _identifier(cell: str) -> str:
