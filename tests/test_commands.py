@@ -631,7 +631,9 @@ def test_aggregate_replaces_no_file_that_is_not_an_ordinary_one(project: Project
     assert project.do("aggregate", "--to", "link.md").status == 0
     assert link.is_symlink()
     assert (project.folder / "target.md").exists()
-    assert project.do("aggregate", "--to", ".").status == 2
+    for place in (".", "/dev/stdout"):
+        done = project.do("aggregate", "--to", place)
+        assert (done.status, f"{place} is not a file that can be replaced" in done.err) == (2, True)
 
 
 def test_a_run_without_a_plan_makes_nothing(project: Project) -> None:

@@ -65,7 +65,7 @@ def put_together(workspace: Workspace, to: Path | None) -> Path:
     from orchestrator.runs import Options, Run
 
     path = Path(os.path.realpath(to)) if to else workspace.final_output
-    if os.path.lexists(path) and not path.is_file():
+    if (os.path.lexists(path) or (to and to.exists())) and not path.is_file():
         raise UsageError(f"{to} is not a file that can be replaced; name another")
     state, history = runs.load(workspace)
     if not state.run:
