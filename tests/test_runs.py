@@ -749,6 +749,27 @@ def test_stop_from_another_terminal_stops_the_workers(project: Project) -> None:
     assert project.outcomes("A") == ["interrupted"]
 
 
+@pytest.mark.parametrize("gives_up", [False, True])
+def test_a_stop_that_comes_while_a_run_begins_is_obeyed(project: Project, gives_up: bool) -> None:
+    # What is looked for first, and takes its time: the claude program.
+    slow = project.folder.parent / "slow"
+    standin = project.environment["ORCHESTRATE_CLAUDE"]
+    then = "exit 1" if gives_up else f'exec {standin} "$@"'
+    slow.write_text(f"#!/bin/sh\ntouch {project.folder}/looked\n{HOLD}\n{then}\n")
+    slow.chmod(0o755)
+    project.environment["ORCHESTRATE_CLAUDE"] = str(slow)
+    project.plan(shell("A", note("start A")), claude("B", "answer"))
+    process = project.start("run", "plan.yaml")
+    until((project.folder / "looked").exists, "the look at the program")
+    stop = project.start("stop")
+    until(lambda: list((project.workspace / "inbox").iterdir()), "the order")
+    project.go()
+    assert project.finish(process).status == (5 if gives_up else 130)
+    assert project.finish(stop).status == 0
+    assert project.noted() == []
+    assert not list((project.workspace / "inbox").iterdir())
+
+
 def test_stop_after_running_lets_them_finish_and_launches_nothing_more(project: Project) -> None:
     project.plan(shell("A", *HELD), shell("B", note("start B"), needs=["A"]))
     process = begun(project)

@@ -283,8 +283,9 @@ class Run:
 
     def begin(self, project: Path) -> None:
         """Record that this dispatcher begins the run, or takes it up again."""
+        held_since = self.workspace.lock_file.stat().st_mtime_ns
         for order in inbox.orders(self.workspace.inbox):
-            if order.order == "stop":
+            if order.order == "stop" and inbox.handed_in_at(self.workspace.inbox, order) < held_since:
                 # It was meant for a dispatcher that is gone.
                 inbox.taken(self.workspace.inbox, order)
         stamp = self.dispatcher.stamp()

@@ -71,14 +71,16 @@ def cancellable(workspace: Workspace, names: Sequence[str]) -> None:
 
 def anything_runs(workspace: Workspace) -> bool:
     """Whether there is a dispatcher, or a worker that one left behind, to be stopped."""
+    if journal.holder(workspace.lock_file) is not None:
+        return True
     if not workspace.journal.exists():
         raise UsageError(progress.nothing_run(workspace))
-    return journal.holder(workspace.lock_file) is not None or bool(journal.load(workspace.journal).running)
+    return bool(journal.load(workspace.journal).running)
 
 
 def order(workspace: Workspace, orders: Sequence[Order], patience: float) -> int:
     """Hand orders to the living dispatcher, or carry them out here if there is none."""
-    if not workspace.journal.exists():
+    if not workspace.journal.exists() and journal.holder(workspace.lock_file) is None:
         raise UsageError(progress.nothing_run(workspace))
     with explained(f"cannot write to {workspace.root}"):
         files = [inbox.hand_in(workspace.inbox, wanted) for wanted in orders]
@@ -100,6 +102,11 @@ def carry_out(workspace: Workspace) -> bool:
     try:
         with runs.held(workspace):
             state, history = runs.load(workspace)
+            if not state.run:
+                # Whoever was about to begin one has given up.
+                for wanted in inbox.orders(workspace.inbox):
+                    inbox.taken(workspace.inbox, wanted)
+                return True
             project = runs.project_of(workspace, state, Path.cwd())
             with closing(Run(workspace, state, history, Options())) as run:
                 run.dispatcher.conductor = lambda: planner_of(run, project)

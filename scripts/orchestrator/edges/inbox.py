@@ -62,6 +62,14 @@ def orders(inbox: Path) -> list[Order]:
     return found
 
 
+def handed_in_at(inbox: Path, order: Order) -> int:
+    """When an order was handed in, by the clock of its file system in nanoseconds; 0 if it has gone."""
+    try:
+        return (inbox / order.name).stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
 def taken(inbox: Path, order: Order) -> None:
     """The order is in the journal: its file can go."""
     (inbox / order.name).unlink(missing_ok=True)
