@@ -636,6 +636,15 @@ def test_aggregate_replaces_no_file_that_is_not_an_ordinary_one(project: Project
         assert (done.status, f"{place} is not a file that can be replaced" in done.err) == (2, True)
 
 
+@pytest.mark.parametrize("words", ["aggregate", "status", "plan", "retry A", "log", "run --dry-run"])
+def test_a_run_that_was_killed_before_it_took_its_plan_in_is_no_trouble(project: Project, words: str) -> None:
+    project.plan(shell("A", "echo x"))
+    project.run()
+    journal = project.workspace / "journal.jsonl"
+    journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:2]))
+    assert project.do(*words.split()).status == (2 if words in ("aggregate", "retry A") else 0)
+
+
 def test_a_run_without_a_plan_makes_nothing(project: Project) -> None:
     assert project.do("run").status == 2
     assert project.do("run", "--detach").status == 2

@@ -68,7 +68,7 @@ def put_together(workspace: Workspace, to: Path | None) -> Path:
     if (os.path.lexists(path) or (to and to.exists())) and not path.is_file():
         raise UsageError(f"{to} is not a file that can be replaced; name another")
     state, history = runs.load(workspace)
-    if not state.run:
+    if state.plan is None:
         raise UsageError(progress.nothing_run(workspace))
     if journal.holder(workspace.lock_file) is None:
         with runs.held(workspace), closing(Run(workspace, state, history, Options())) as run:
