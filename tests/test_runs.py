@@ -741,6 +741,26 @@ def test_a_second_dispatcher_is_refused_with_the_pid_of_the_first(project: Proje
     assert project.finish(process).status == 0
 
 
+def test_removing_the_lock_file_of_a_dispatcher_lets_no_second_one_in(project: Project) -> None:
+    project.plan(shell("A", *HELD))
+    process = begun(project)
+    (project.workspace / "dispatcher.lock").unlink()
+    for words in ((), ("--new",)):
+        done = project.run(*words)
+        assert (done.status, "though its lock file was removed" in done.err) == (6, True)
+    project.go()
+    assert project.finish(process).status == 0
+    assert project.noted() == ["start A", "end A"]
+
+
+def test_what_cannot_be_written_is_named(project: Project) -> None:
+    project.plan(shell("A", "rm -rf .orchestrator/results"))
+    done = project.run()
+    assert done.status == 5
+    assert re.search(r"/results/agent-01-result.md\S*: No such file or directory", done.err)
+    assert project.run().status == 0
+
+
 def test_stop_from_another_terminal_stops_the_workers(project: Project) -> None:
     project.plan(shell("A", *HELD))
     process = begun(project)

@@ -78,6 +78,7 @@ def held(workspace: Workspace) -> Iterator[int]:
         workspace.create()
         descriptor = journal.hold(workspace.lock_file)
     try:
+        journal.refuse_second(workspace.journal)
         workspace.finish_archiving()
         takenback.finish(workspace)
         yield descriptor

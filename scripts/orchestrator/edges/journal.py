@@ -201,6 +201,8 @@ def last_finish(path: Path, task: str) -> AttemptFinished | None:
 class Journal:
     """The journal open for writing; whoever makes one must hold the workspace (`hold`).
 
+    It is locked too: somebody who takes the workspace's lock file for a leftover and removes it lets nobody else in.
+
     Raises:
         OSError: the disk is full or cannot be written; what had been written of the lines is taken back.
     """
@@ -209,6 +211,7 @@ class Journal:
         self.path = path
         new = not path.exists()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._end = self._cut_torn_tail()
         if not self._end:
             self._write(HEADER)
@@ -268,6 +271,14 @@ def hold(lock_file: Path) -> int:
     return descriptor
 
 
+def refuse_second(path: Path) -> None:
+    """Raises WorkspaceHeld where another process writes this journal, whoever holds the lock file."""
+    if holder(path) is not None:
+        raise WorkspaceHeld(
+            f"another dispatcher writes {path}, though its lock file was removed; wait for its end, or end it"
+        )
+
+
 def _lock(descriptor: int) -> bool:
     until = time.monotonic() + PATIENCE
     while True:
@@ -288,7 +299,8 @@ def sign(descriptor: int) -> None:
 
 
 def holder(lock_file: Path) -> int | None:
-    """The pid of the process that holds the workspace, or None. Only tests, with a momentary shared lock."""
+    """The pid of the process that holds a lock file, 0 if it is not told, or None. Only tests, with a momentary
+    shared lock."""
     try:
         descriptor = os.open(lock_file, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -300,7 +300,9 @@ def explained(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         hint = _HINTS.get(error.errno or 0, "")
-        raise EnvironmentProblem(f"{what}: {error.strerror or error}{hint}") from error
+        named = isinstance(error.filename, str) and error.filename not in what
+        where = f"{error.filename}: " if named else ""
+        raise EnvironmentProblem(f"{what}: {where}{error.strerror or error}{hint}") from error
 
 
 _HINTS = {
