@@ -104,7 +104,7 @@ class Dispatcher:
         self._governor: Governor | None = None
         self._scheduler = self._scheduling() if state.plan else None
         self._held_since: float | None = None
-        self._launching: list[TaskState] = []
+        self._launching: list[tuple[TaskState, float | None]] = []
         self._closing = False
         self._stopping = ""
         self._signals = 0
@@ -262,8 +262,8 @@ class Dispatcher:
         self._tell_of_hold(self._scheduler.held)
         for action in actions:
             match action:
-                case Launch(task=name, attempt=number):
-                    self._intend(self.state.by_id[name], number)
+                case Launch():
+                    self._intend(self.state.by_id[action.task], action)
                 case Skip(task=name, reason=reason):
                     self.record(TaskSkipped(**self.stamp(), task=name, reason=reason))
                 case Stop(reason=reason):
@@ -302,16 +302,16 @@ class Dispatcher:
         ):
             self.record(LaunchesPaused(**self.stamp(), reason=hold.reason, until=until))
 
-    def _intend(self, task: TaskState, number: int) -> None:
-        name, cli, session = task.task.id, task.task.cli, self._attempts.session(task, number)
-        self.record(AttemptStarted(**self.stamp(), task=name, attempt=number, cli=cli, session=session))
-        self._launching.append(task)
+    def _intend(self, task: TaskState, launch: Launch) -> None:
+        name, number, cli = launch.task, launch.attempt, task.task.cli
+        known = {**self.stamp(), "session": self._attempts.session(task, number)}
+        self.record(AttemptStarted(**known, task=name, attempt=number, cli=cli, ceiling_usd=launch.ceiling))
+        self._launching.append((task, launch.ceiling))
 
     def _launch(self) -> None:
         launching, self._launching = self._launching, []
-        for task in launching:
-            assert self._scheduler is not None
-            if over := self._attempts.start(task, self._scheduler.ceiling(task.task)):
+        for task, ceiling in launching:
+            if over := self._attempts.start(task, ceiling):
                 self._land(over)
             # The worker needs a core to start on; what ended meanwhile is taken in beside it.
             self._take_in_ended(0.0)

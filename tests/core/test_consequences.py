@@ -109,7 +109,7 @@ def test_jitter_is_full_and_the_same_at_every_replay() -> None:
         (
             "out of budget",
             "again",
-            "nothing more is launched; `orchestrate run --budget USD` goes on with more",
+            "the same session goes on as far as the budget allows; `orchestrate run --budget USD` gives more",
         ),
         (
             "error",

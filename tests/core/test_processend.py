@@ -170,7 +170,7 @@ def test_a_sum_that_rounding_puts_below_the_ceiling_is_at_it() -> None:
 
 
 def test_a_ceiling_below_the_task_s_own_is_the_run_s() -> None:
-    expected = "out of budget: reached what was left of the budget of the run, at $0.0300"
+    expected = "out of budget: reached its share of what was left of the budget of the run, at $0.0300"
     assert over_money(work(budget_usd=0.25), 0.03) == expected
     assert over_money(work(), 0.03) == expected
 

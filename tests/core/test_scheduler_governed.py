@@ -3,13 +3,15 @@ from __future__ import annotations
 from typing import Any
 
 from fakes import START, FakeClock, plan, task
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestrator.core import events
 from orchestrator.core.governor import Governor, Hold, Sign
 from orchestrator.core.learning import Learned
 from orchestrator.core.plan import Limits, Task
 from orchestrator.core.scheduler import Finish, Launch, Scheduler
-from orchestrator.core.spending import Spending
+from orchestrator.core.spending import LEAST_CEILING, Spending
 from orchestrator.core.state import RunState
 
 
@@ -36,7 +38,8 @@ class Play:
         actions = self.scheduler.decide(self.clock.now)
         for action in actions:
             if isinstance(action, Launch):
-                self.tell(events.AttemptStarted, task=action.task, attempt=action.attempt, cli="claude")
+                known = {"task": action.task, "attempt": action.attempt, "ceiling_usd": action.ceiling}
+                self.tell(events.AttemptStarted, cli="claude", **known)
         return [action.task if isinstance(action, Launch) else action for action in actions]
 
     def answered(self, *names: str) -> None:
@@ -74,11 +77,10 @@ def test_a_worker_whose_reserve_would_pass_the_budget_waits_for_the_others() -> 
         limits=Limits(budget_usd=5.0),
     )
     assert play.decide() == ["a"]
-    assert play.scheduler.ceiling(play.state.by_id["a"].task) == 3.0
     assert play.decide() == []
     play.end("a", cost_usd=1.5)
     assert play.decide() == ["b"]
-    assert play.scheduler.ceiling(play.state.by_id["b"].task) == 3.0
+    assert play.state.ceilings == {"a": 3.0, "b": 3.0}
 
 
 def test_what_a_type_cost_before_is_set_apart_where_a_task_has_no_ceiling() -> None:
@@ -87,23 +89,87 @@ def test_what_a_type_cost_before_is_set_apart_where_a_task_has_no_ceiling() -> N
         worker("a"), worker("b", worker="test-engineer"), learned=known, limits=Limits(budget_usd=3.0)
     )
     assert play.decide() == ["a", "b"]
-    assert play.governor.reserved == 2.0
-    assert play.scheduler.ceiling(play.state.by_id["b"].task) == 1.0
+    assert play.state.ceilings == {"a": 2.0, "b": 1.0}
 
 
-def test_the_ceiling_of_a_worker_is_what_is_left_of_the_budget() -> None:
+def test_the_ceiling_of_a_worker_that_is_alone_is_what_is_left_of_the_budget() -> None:
     play = Play(worker("a"), worker("b", "a", budget_usd=9.0), limits=Limits(budget_usd=5.0))
     assert play.decide() == ["a"]
-    assert play.scheduler.ceiling(play.state.by_id["a"].task) == 5.0
+    assert play.state.ceilings == {"a": 5.0}
     play.end("a", cost_usd=4.0)
     assert play.decide() == ["b"]
-    assert play.scheduler.ceiling(play.state.by_id["b"].task) == 1.0
+    assert play.state.ceilings == {"a": 5.0, "b": 1.0}
+
+
+def test_workers_that_start_side_by_side_share_what_is_left_of_the_budget() -> None:
+    play = Play(*(worker(name) for name in "abcd"), worker("e", "a"), limits=Limits(budget_usd=4.0))
+    assert play.decide() == ["a"]
+    play.answered("a")
+    assert play.decide() == ["b", "c", "d"]
+    assert play.state.ceilings == dict.fromkeys("abcd", 1.0)
+    play.end("a", cost_usd=0.25)
+    assert play.decide() == ["e"]
+    assert play.state.ceilings["e"] == 0.75, "what it did not use is there for the next"
+
+
+def test_those_that_wait_for_their_next_attempt_get_a_share_too() -> None:
+    play = Play(worker("a"), worker("b"), limits=Limits(budget_usd=4.0))
+    play.decide()
+    play.answered("a")
+    play.decide()
+    play.end("a", "rate limited")
+    play.end("b", "rate limited")
+    assert play.decide() == []
+    play.clock.now += 60
+    assert play.decide() == ["a", "b"]
+    assert play.state.ceilings == {"a": 2.0, "b": 2.0}
+
+
+def test_nothing_starts_beside_a_worker_that_may_spend_all_that_is_left() -> None:
+    play = Play(worker("a", budget_usd=4.0), worker("b", worker="other"), limits=Limits(budget_usd=4.0))
+    assert play.decide() == ["a"]
+    assert play.decide() == []
+    assert play.scheduler.held == Hold("what is left of the budget is set apart for the workers that run")
+    play.end("a", cost_usd=3.0)
+    assert play.decide() == ["b"]
+    assert play.state.ceilings["b"] == 1.0
+
+
+def test_a_worker_that_was_adopted_keeps_what_was_set_apart_for_it() -> None:
+    play = Play(worker("a"), worker("b"), limits=Limits(budget_usd=4.0))
+    assert play.decide() == ["a"]
+    governor = Governor(16, 8)
+    again = Scheduler(play.state, None, 16, None, governor, ["general", "general"])
+    again.adopt(play.state.by_id["a"])
+    assert governor.reserved == 2.0
 
 
 def test_without_a_budget_a_worker_has_its_own_ceiling_or_none() -> None:
-    play = Play(worker("a"), worker("b", budget_usd=2.0))
-    assert play.scheduler.ceiling(play.state.by_id["a"].task) is None
-    assert play.scheduler.ceiling(play.state.by_id["b"].task) == 2.0
+    play = Play(worker("a"), worker("b", worker="other", budget_usd=2.0))
+    assert play.decide() == ["a", "b"]
+    assert play.state.ceilings == {"b": 2.0}
+
+
+@given(
+    budget=st.floats(0.1, 20),
+    costs=st.lists(st.floats(0, 5), min_size=2, max_size=6),
+    own=st.none() | st.floats(0.05, 9),
+)
+def test_all_that_runs_together_never_may_cost_more_than_is_left(
+    budget: float, costs: list[float], own: float | None
+) -> None:
+    tasks = [worker(f"t{n}", worker=f"type-{n % 2}", budget_usd=own) for n in range(len(costs))]
+    play = Play(*tasks, limits=Limits(budget_usd=budget))
+    for cost in costs:
+        while names := [name for name in play.decide() if isinstance(name, str)]:
+            play.answered(*names)
+        running = [play.state.ceilings[name] or 0.0 for name in play.state.running]
+        left = max(budget - play.state.cost_usd, LEAST_CEILING)
+        assert sum(running) <= left + 1e-9
+        first = next(iter(play.state.running), None)
+        if first is None:
+            break
+        play.end(first, cost_usd=min(cost, play.state.ceilings[first] or 0.0))
 
 
 def test_all_launches_wait_for_the_reset_of_a_usage_limit() -> None:

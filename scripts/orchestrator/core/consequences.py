@@ -188,5 +188,5 @@ _NEXT = {
     "usage limited": "another attempt when the limit is reset; no attempt is used up",
     "authentication": "another attempt; a second refusal in a row ends the run",
     "no credit": "nothing more is launched until there is credit; then `orchestrate run` goes on",
-    "out of budget": "nothing more is launched; `orchestrate run --budget USD` goes on with more",
+    "out of budget": "the same session goes on as far as the budget allows; `orchestrate run --budget USD` gives more",
 }

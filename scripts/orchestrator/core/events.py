@@ -142,6 +142,8 @@ class AttemptStarted(_Event, frozen=True):
     attempt: int
     cli: str
     session: str | None = None
+    ceiling_usd: float | None = None
+    """Dollars that it may cost, where there is a ceiling."""
 
 
 class AttemptFinished(_Event, frozen=True):
@@ -255,6 +257,7 @@ class StartOutlined(_Event, frozen=True, tag="AttemptStarted"):
     task: str
     attempt: int
     session = None
+    ceiling_usd = None
 
 
 class FinishOutlined(_Event, frozen=True, tag="AttemptFinished"):

@@ -84,7 +84,9 @@ def _out_of_money(task: Task, cost_usd: float) -> Verdict:
     """The program stops after the call that passes its ceiling: what that came to is told."""
     spent = f"${cost_usd:.4f}"
     if task.budget_usd is None or 0 < cost_usd < task.budget_usd * ROUNDING:
-        return Verdict("out of budget", f"reached what was left of the budget of the run, at {spent}")
+        return Verdict(
+            "out of budget", f"reached its share of what was left of the budget of the run, at {spent}"
+        )
     return Verdict("ceiling", f"reached its ceiling of money: {spent} of ${task.budget_usd:.4f}")
 
 

@@ -19,6 +19,10 @@ class ReadyQueue:
     def __bool__(self) -> bool:
         return bool(self._tops or self._waiting)
 
+    def count(self) -> int:
+        """How many entries there are of kinds that have a name."""
+        return sum(len(heap) for kind, heap in self._kinds.items() if kind)
+
     def push(self, entry: Entry, kind: str) -> None:
         """Add an entry."""
         heap = self._kinds.setdefault(kind, [])

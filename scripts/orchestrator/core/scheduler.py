@@ -22,19 +22,18 @@ from orchestrator.core.overlap import writes_overlap
 from orchestrator.core.plan import Task, seconds
 from orchestrator.core.readyqueue import Rank, ReadyQueue
 from orchestrator.core.replanning import is_planning
+from orchestrator.core.spending import LEAST_CEILING, share
 from orchestrator.core.state import DEAD, RunState, TaskState
 from orchestrator.core.text import dollars, one_line
 from orchestrator.core.verdict import BACKOFF_CEILING
 
-LEAST_CEILING = 0.01
-"""Dollars: a smaller ceiling would stop a worker before its first answer."""
-
 
 class Launch(Struct, frozen=True):
-    """Start the next attempt of a task."""
+    """Start the next attempt of a task, which may cost at most `ceiling` dollars."""
 
     task: str
     attempt: int
+    ceiling: float | None = None
 
 
 class Skip(Struct, frozen=True):
@@ -138,7 +137,9 @@ class Scheduler:
         if task.task.writes:
             self._busy[task.index] = task.task.writes
         if self.governor is not None and self._prefixes[task.index]:
-            self.governor.launched(task.task.id, self._prefixes[task.index], self._reserve(task.task))
+            given = self.state.ceilings.get(task.task.id)
+            reserve = self._reserve(task.task) if given is None else given
+            self.governor.launched(task.task.id, self._prefixes[task.index], reserve)
 
     def next_time(self) -> float | None:
         """When something will be wanted without any news: the next retry or the deadline."""
@@ -266,8 +267,8 @@ class Scheduler:
                 self._ready.take(kind)
                 if index not in chosen and self._enter(task):
                     chosen.add(index)
-                    self._launch(task, kind)
-                    launches.append(Launch(task.task.id, task.number + 1))
+                    ceiling = self._launch(task, kind, free - len(launches)) if kind else None
+                    launches.append(Launch(task.task.id, task.number + 1, ceiling))
         self._ready.resume()
         if self._later and not self.held and self.governor:
             self.held = self.governor.paused(self._now)
@@ -279,26 +280,30 @@ class Scheduler:
         if self.governor is None:
             return None
         left = None if self.budget is None else self.budget - self.state.cost_usd
-        return self.governor.hold(kind, self._reserve(task.task), left, self.memory, self._now)
+        reserve = max(self._reserve(task.task), LEAST_CEILING)
+        return self.governor.hold(kind, reserve, left, self.memory, self._now)
 
-    def _launch(self, task: TaskState, kind: str) -> None:
-        if kind and self.governor is not None:
-            self.governor.launched(task.task.id, kind, self._reserve(task.task))
+    def _launch(self, task: TaskState, kind: str, places: int) -> float | None:
+        """Set apart what a worker may cost; the most that it may, in dollars.
+
+        Args:
+            places: how many can be launched now, this one included.
+        """
+        own, reserve, others = task.task.budget_usd, self._reserve(task.task), 0.0
+        if self.budget is not None:
+            soon = self._ready.count() + sum(1 for _, index in self._later if self._prefixes[index])
+            others = self.governor.reserved if self.governor else 0.0
+            own = share(own, reserve, self.budget - self.state.cost_usd - others, min(places, 1 + soon))
+        if self.governor is not None:
+            self.governor.launched(task.task.id, kind, reserve if own is None else own)
+        return own
 
     def _reserve(self, task: Task) -> float:
-        """What a worker may cost, in dollars: its own ceiling, else what its type cost before."""
+        """What a worker will cost, in dollars: at most its own ceiling, else what its type cost before."""
         if task.budget_usd is not None:
             return task.budget_usd
         here = self.state.spending.get(task.worker) or self._spent_before.get(task.worker)
         return here.each if here else 0.0
-
-    def ceiling(self, task: Task) -> float | None:
-        """The most that the attempt now launched may cost, in dollars: its own ceiling, or all that is left."""
-        if self.budget is None:
-            return task.budget_usd
-        others = self.governor.reserved - self._reserve(task) if self.governor else 0.0
-        left = max(self.budget - self.state.cost_usd - max(0.0, others), LEAST_CEILING)
-        return left if task.budget_usd is None else min(task.budget_usd, left)
 
     def _hopeless(self) -> str:
         """Why waiting is in vain: what is waited for comes after the deadline; else nothing."""

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
+LEAST_CEILING = 0.01
+"""Dollars: a smaller ceiling would stop a worker before its first answer."""
+
 
 class Spending(Struct):
     """Attempts that cost anything, with their dollars and tokens; `models` are dollars by model."""
@@ -38,3 +41,19 @@ def together(parts: Iterable[Mapping[str, Spending]]) -> dict[str, Spending]:
         for worker, spending in part.items():
             sums.setdefault(worker, Spending()).add(spending)
     return sums
+
+
+def share(own: float | None, usual: float, left: float, beside: int) -> float:
+    """The most that a worker may cost, in dollars, so that all that run never may cost more than is left of a budget.
+
+    Without a ceiling of its own that is what its type usually costs, or an equal part of what is left where that is
+    more. What it does not use is there for the next.
+
+    Args:
+        own: its own ceiling.
+        usual: what its type cost before.
+        left: what is neither spent nor set apart for others.
+        beside: workers that are about to be launched, this one included.
+    """
+    left = max(left, LEAST_CEILING)
+    return min(left, max(usual, left / beside) if own is None else own)

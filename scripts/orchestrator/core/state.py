@@ -53,6 +53,7 @@ class RunState(PlanState):
 
     `allowed` are the rules that were added, by task; `spending` is by worker type. `written` is the plan as a
     person wrote it, before revisions. `session_costs` are the dollars that sessions have cost which may go on.
+    `ceilings` are those that the last attempts of tasks may cost, where there was a ceiling.
     """
 
     def __init__(self) -> None:
@@ -66,6 +67,7 @@ class RunState(PlanState):
         self.allowed: dict[str, tuple[str, ...]] = {}
         self.spending: dict[str, Spending] = {}
         self.session_costs: dict[str, float] = {}
+        self.ceilings: dict[str, float | None] = {}
         self.paused: LaunchesPaused | None = None
         self.refusals = 0
         self.started: datetime | None = None
@@ -179,6 +181,8 @@ class RunState(PlanState):
         task.started = task.started or event.time
         if task.task.needs:
             task.basis = self._basis(task)
+        if event.ceiling_usd is not None or event.task in self.ceilings:
+            self.ceilings[event.task] = event.ceiling_usd
         self.running[event.task] = task
         self.finished = self.verified = None
 
