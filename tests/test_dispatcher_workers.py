@@ -128,6 +128,38 @@ def test_at_a_usage_limit_all_launches_wait_for_its_reset_and_the_run_ends_by_it
     assert all(task.used <= 1 for task in stage.state.tasks)
 
 
+def refused(*, answered: bool) -> Act:
+    """A worker whose last request was refused; before it one was answered, or none."""
+    lines = stream("slow down", tools=1, is_error=True, api_error_status=429).splitlines(keepends=True)
+    return Act(stdout=b"".join(lines if answered else [lines[0], lines[-1]]), exit=1)
+
+
+def test_what_was_answered_before_a_refusal_is_not_paid_for_again(stage: Stage) -> None:
+    stage.processes.script = {
+        "a.1": refused(answered=True), "a.2": refused(answered=False), "a.3": said(),
+    }  # fmt: skip
+    assert stage.play(plan(worker("a", attempts=1))) == 0
+    first, *others = stage.happened(AttemptStarted)
+    assert [event.session for event in others] == [first.session] * 2
+    assert options(stage, "a.3")["resume"] == first.session
+    assert "was interrupted from outside" in given(stage, "a.3")
+
+
+def test_a_session_in_which_nothing_was_answered_is_begun_again(stage: Stage) -> None:
+    stage.processes.script = {"a.1": refused(answered=False)}
+    assert stage.play(plan(worker("a", attempts=1))) == 0
+    assert "resume" not in options(stage, "a.2")
+    assert "Do a" in given(stage, "a.2")
+
+
+def test_a_session_that_is_refused_again_and_again_is_given_up_for_a_fresh_one(stage: Stage) -> None:
+    stage.processes.script = {f"a.{number}": refused(answered=number == 1) for number in range(1, 12)}
+    assert stage.play(plan(worker("a", attempts=1))) == 0
+    sessions = [event.session for event in stage.happened(AttemptStarted)]
+    assert len(set(sessions[:10])) == 1
+    assert sessions[10] != sessions[0]
+
+
 def test_a_reset_that_only_the_text_names_is_waited_for(stage: Stage) -> None:
     text = "You've hit your 5-hour limit · resets 11:30am (UTC)"
     act = said(text=text, is_error=True, api_error_status=429, api_error="usage_limit_reached")

@@ -27,6 +27,12 @@ FEEDBACK = "feedback.md"
 CONTINUING = ("interrupted", "unverified", "invalid output", "out of budget")
 """Outcomes after which the same session goes on."""
 
+REFUSED = ("rate limited", "overloaded", "usage limited", "authentication", "no credit")
+"""Outcomes of a request that was not answered: what was answered before it is paid, and stands in the session."""
+
+MOST_REFUSALS = 10
+"""Attempts in a row without an answer, after which a fresh session is tried: the old one may be too long for any."""
+
 
 class CommandLine(NamedTuple):
     """How a process is started: `stdin` is the path of a file."""
@@ -50,14 +56,19 @@ class Assignments:
         """The session for the attempt to come: that of the attempt before it, if it can go on."""
         if task.task.cli != "claude":
             return None
-        goes_on = task.outcome in CONTINUING or task.task.id in self._state.told
-        if goes_on and task.session and self._began(task):
+        if task.session and self._goes_on(task):
             return task.session
         return claude.session_id(self._state.run, task.task.id, number)
 
-    def _began(self, task: TaskState) -> bool:
+    def _goes_on(self, task: TaskState) -> bool:
+        """Whether the session of the last attempt can go on, and holds something that would be paid for again."""
+        can = task.outcome in CONTINUING or task.task.id in self._state.told
+        if not can and task.outcome not in REFUSED:
+            return False
         folder = self._workspace.attempt(task.task.id, task.number)
-        return claude_output.read(results.lines(f"{folder}/stdout")).started
+        said = claude_output.read(results.lines(f"{folder}/stdout"))
+        patient = task.trouble.in_a_row < MOST_REFUSALS
+        return said.started and (can or said.answered or (patient and self.resumes(task)))
 
     def resumes(self, task: TaskState) -> bool:
         """Whether the attempt that was announced continues an earlier session."""
