@@ -321,6 +321,16 @@ def test_a_refused_request_is_a_sign(status: object, kind: str) -> None:
     assert [sign.kind for sign in signs(INIT, retry(status))] == ([kind] if kind else [])
 
 
+@pytest.mark.parametrize(
+    ("milliseconds", "seconds"),
+    [(30_250, 30.25), (522.6, 0.0), (2_400, 0.0), (10**12, 120.0), (-9, 0.0), ("30000", 0.0), (None, 0.0)],
+)
+def test_how_long_the_api_asks_to_wait_is_told_apart_from_the_programs_own_delays(
+    milliseconds: object, seconds: float
+) -> None:
+    assert [sign.delay for sign in signs(INIT, retry(429) | {"retry_delay_ms": milliseconds})] == [seconds]
+
+
 def test_an_answer_after_a_refusal_is_a_sign_again() -> None:
     said = signs(assistant(TEXT), retry(429), retry(429), assistant(TEXT), assistant(TEXT))
     assert [sign.kind for sign in said] == ["answered", "rate limited", "rate limited", "answered"]

@@ -64,6 +64,19 @@ def test_the_first_worker_of_a_prefix_is_alone_until_it_was_answered() -> None:
     assert play.fill() == 4
 
 
+def test_when_the_api_says_how_long_to_wait_nothing_is_launched_until_then() -> None:
+    play = Play()
+    play.fill()
+    play.tell(ANSWERED)
+    play.tell(Sign("rate limited", delay=30.0), "T-1")
+    play.end("T-2")
+    play.end("T-3")
+    expected = Hold("the API is rate limited and says when to ask again", NOON + 30)
+    assert play.hold() == expected
+    play.now += 30
+    assert play.hold() is None
+
+
 def test_a_prefix_whose_first_worker_failed_begins_with_one_again() -> None:
     play = Play(same_prefix=True)
     play.fill()

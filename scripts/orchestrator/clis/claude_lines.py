@@ -26,6 +26,7 @@ class Line(Struct):
     is_error: Any = None
     error: Any = None
     error_status: Any = None
+    retry_delay_ms: Any = None
     api_error_status: Any = None
     api_error: Any = None
     num_turns: Any = None

@@ -41,6 +41,10 @@ _SESSION = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 LONGEST_RULE = 1000
 """Characters of a denied call that are looked at: a longer one nobody allows word for word."""
 
+OWN_DELAYS, LONGEST_TOLD = 4.0, 120.0
+"""Seconds: what the program waits of itself before its second request and its third, one and two at most (measured);
+it honours a `retry-after` of up to 59, and gives up at once at a longer one."""
+
 _RETRIED: dict[int | None, Literal["rate limited", "overloaded", "refused"]] = {
     401: "refused",
     429: "rate limited",
@@ -182,7 +186,7 @@ class Reader:
         if kind is None:
             return None
         self._heard = False
-        return Sign(kind)
+        return Sign(kind, delay=_told_delay(line))
 
     def _short(self, value: object) -> str:
         found = self._redact(clean(text(value)))
@@ -201,6 +205,12 @@ class Reader:
         if status not in ("allowed", "allowed_warning", "rejected"):
             return None
         return Sign("window", until, status, _utilization(info))
+
+
+def _told_delay(line: Line) -> float:
+    """The seconds that the API asked the program to wait, if it did."""
+    seconds = (number(line.retry_delay_ms) or 0.0) / 1000
+    return min(seconds, LONGEST_TOLD) if seconds > OWN_DELAYS else 0.0
 
 
 def _utilization(info: dict[str, Any]) -> float | None:

@@ -46,7 +46,8 @@ class Sign(Struct, frozen=True):
     """One thing that a worker's output tells while it runs.
 
     `spoke`: it wrote its first line. `answered`: the model said something, for the first time or after a refusal.
-    `rate limited`, `overloaded`, `refused`: a request was answered 429, 529 or 401 and is tried again by the CLI.
+    `rate limited`, `overloaded`, `refused`: a request was answered 429, 529 or 401 and is tried again by the CLI;
+    `delay` are the seconds to wait before that, where the API said so.
     `window`: how full a subscription's window is (`status` allowed, allowed_warning or rejected; `utilization` 0.0
     to 1.0; `until` when it resets).
     """
@@ -55,6 +56,7 @@ class Sign(Struct, frozen=True):
     until: datetime | None = None
     status: str = ""
     utilization: float | None = None
+    delay: float = 0.0
 
 
 class Hold(Struct, frozen=True):
@@ -117,6 +119,8 @@ class Governor:
             case "rate limited" | "overloaded":
                 worker.limited = True
                 self._cut(worker, now)
+                if sign.delay:
+                    self.pause(f"the API is {sign.kind} and says when to ask again", now + sign.delay)
             case "refused":
                 worker.refused = True
             case "window":
