@@ -107,6 +107,13 @@ def hang(worker: Worker) -> None:
         time.sleep(60)
 
 
+def linger(worker: Worker) -> None:
+    """Answers, and does not end."""
+    answer(worker)
+    while True:
+        time.sleep(60)
+
+
 def hang_once(worker: Worker) -> None:
     """Never ends at the first attempt; then goes on."""
     if worker.attempt == 1:
@@ -208,8 +215,8 @@ def killed(worker: Worker) -> None:
 WORDS = {
     word.__name__.replace("_", "-"): word
     for word in (
-        again, answer, children, denied, echo, failed, garbage, hang, hang_once, joined, killed, limited, logged_out,
-        nothing, polite, slow, stubborn,
+        again, answer, children, denied, echo, failed, garbage, hang, hang_once, joined, killed, limited, linger,
+        logged_out, nothing, polite, slow, stubborn,
     )
 }  # fmt: skip
 

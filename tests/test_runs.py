@@ -411,6 +411,20 @@ def test_a_worker_that_ignores_every_signal_is_killed_in_the_end(project: Projec
     assert project.living() == []
 
 
+@pytest.mark.parametrize(("check", "outcome"), [("true", "success"), ("false", "unverified")])
+def test_a_worker_that_does_not_end_after_its_result_is_judged_by_its_work(
+    project: Project, check: str, outcome: str
+) -> None:
+    project.plan(claude("A", "linger", idle_timeout="400ms", attempts=1, verify=[check]))
+
+    project.run()
+
+    assert project.outcomes("A") == [outcome]
+    assert "it did not end after its result" in project.events("AttemptFinished")[0]["reason"]
+    assert len(project.noted("start A")) == 1, "it is not paid for again"
+    assert project.living() == []
+
+
 def test_a_silent_claude_worker_is_stopped_as_stalled(project: Project) -> None:
     project.plan(claude("A", "hang", idle_timeout="400ms", attempts=1))
     project.run()

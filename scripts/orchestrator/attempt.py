@@ -16,7 +16,7 @@ class Attempt:
     """One attempt under way.
 
     `began` and `heard` are times of the dispatcher's clock; `lasted` is how many seconds an attempt took of
-    which nobody saw the end.
+    which nobody saw the end. `lingers`: it had given its result, and did not end.
     """
 
     def __init__(self, task: TaskState, marker: str, folder: str, began: float) -> None:
@@ -46,6 +46,7 @@ class Attempt:
         self.lasted: float | None = None
         self.resumes = False
         self.launched = True
+        self.lingers = False
 
     @property
     def undecided(self) -> bool:

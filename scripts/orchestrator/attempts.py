@@ -220,6 +220,8 @@ class Attempts:
             if now >= attempt.began + seconds(task.timeout):
                 self.stop(attempt, "timeout")
             elif works and task.idle_timeout and self._is_stalled(attempt, seconds(task.idle_timeout)):
+                said = attempt.reader.said()
+                attempt.lingers = said.ended and not said.is_error
                 self.stop(attempt, "stalled")
         return told
 
@@ -294,6 +296,9 @@ class Attempts:
 
     def _gather(self, attempt: Attempt, exit_status: int | None) -> None:
         task, folder = attempt.task.task, attempt.folder
+        if attempt.lingers and attempt.stopped == "stalled":
+            # How it would have ended is not known; what it did is judged by its result and its work.
+            attempt.stopped, exit_status = "", None
         if task.cli == "shell":
             written = _read(f"{folder}/status")
             known = shell.exit_status(written) if written is not None else None

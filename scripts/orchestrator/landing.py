@@ -55,7 +55,7 @@ class Landing:
             task=task.task.id,
             attempt=attempt.number,
             outcome=ruling.outcome,
-            reason=_reason(ruling.reason, attempt.left),
+            reason=_reason(ruling.reason, attempt),
             exit=attempt.ending.exit if attempt.ending else None,
             seconds=round(self._seconds(attempt), 3),
             result=known.result,
@@ -103,6 +103,7 @@ class Landing:
         return max(0.0, self._clock() - attempt.began) if attempt.lasted is None else attempt.lasted
 
 
-def _reason(reason: str, left: int) -> str:
-    note = f"it had left {left} processes behind, which were stopped" if left else ""
-    return "; ".join(part for part in (reason, note) if part)
+def _reason(reason: str, attempt: Attempt) -> str:
+    lingered = "it did not end after its result, and was stopped" if attempt.lingers else ""
+    left = f"it had left {attempt.left} processes behind, which were stopped" if attempt.left else ""
+    return "; ".join(filter(None, (reason, lingered, left)))
