@@ -332,6 +332,27 @@ def test_files_changed_outside_of_writes_are_told_of(stage: Stage) -> None:
     assert "src/x.py" in given(stage, "b.2")
 
 
+def test_what_a_command_changed_outside_of_writes_is_said(stage: Stage) -> None:
+    saves = {"keep.txt": "after", "docs.md": "mine"}
+    act = Act(stdout=stream(tools=1), saves=saves)
+    stage.processes.script = {"a": act, "b": act}
+    (stage.project / "keep.txt").write_text("before")
+    bash = {"tools": ("Read", "Bash"), "writes": ("docs.md",)}
+    tasks = worker("a", **bash), worker("b", "a", tools=("Read", "Write"), writes=("docs.md",))
+    assert stage.play(plan(*tasks)) == 0
+    reasons = {event.task: event.reason for event in stage.happened(AttemptFinished)}
+    assert reasons == {"a": "although keep.txt changed meanwhile, outside of its writes", "b": ""}
+
+
+def test_nothing_is_said_of_changes_that_may_be_those_of_another(stage: Stage) -> None:
+    stage.processes.script = {
+        "a": Act(seconds=2, stdout=stream(tools=1)), "b": Act(seconds=1, saves={"keep.txt": "by b"}),
+    }  # fmt: skip
+    bash = {"tools": ("Read", "Bash"), "writes": ("docs.md",)}
+    assert stage.play(plan(worker("a", **bash), task("b"))) == 0
+    assert {event.reason for event in stage.happened(AttemptFinished)} == {""}
+
+
 def test_the_result_of_a_task_with_a_schema_is_what_the_schema_asked_for(tmp_path: Path) -> None:
     stage = Stage(tmp_path, {"a": Act(stdout=stream("Here it is.", structured_output={"lines": [3, 5]}))})
     schema = {"type": "object", "required": ["lines"], "properties": {"lines": {"type": "array"}}}

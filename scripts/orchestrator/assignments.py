@@ -76,6 +76,11 @@ class Assignments:
             self._state.run, task.task.id, task.number
         )
 
+    def may_write_unseen(self, task: Task) -> bool:
+        """Whether a worker has files of its own, and commands that may change others."""
+        known = task.cli == "claude" and bool(task.writes)
+        return known and "Bash" in claude.tools_sent(task, self._state.worker_of(task))
+
     def begins(self, task: TaskState) -> Begins:
         """How the attempt that was announced begins."""
         if not self.resumes(task):

@@ -9,6 +9,7 @@ from orchestrator.core import verdict
 from orchestrator.core.report import Report
 from orchestrator.core.state import TaskState
 from orchestrator.core.verdict import Check, Ending, Evidence, Said
+from orchestrator.edges import changes
 from orchestrator.edges.listening import Listener
 
 
@@ -16,7 +17,8 @@ class Attempt:
     """One attempt under way.
 
     `began` and `heard` are times of the dispatcher's clock; `lasted` is how many seconds an attempt took of
-    which nobody saw the end. `lingers`: it had given its result, and did not end.
+    which nobody saw the end. `lingers`: it had given its result, and did not end. `seen` is
+    what the project folder held before it, as long as nothing else is at work there.
     """
 
     def __init__(self, task: TaskState, marker: str, folder: str, began: float) -> None:
@@ -47,6 +49,8 @@ class Attempt:
         self.resumes = False
         self.launched = True
         self.lingers = False
+        self.seen: changes.Seen | None = None
+        self.meanwhile: tuple[str, ...] = ()
 
     @property
     def undecided(self) -> bool:
@@ -72,6 +76,7 @@ class Attempt:
             tuple(self.checks),
             schema_problem=self.schema_problem,
             outside=self.outside,
+            meanwhile=self.meanwhile,
             report=self.report,
             resumed=self.resumes,
             cost_usd=self.cost_usd,

@@ -20,7 +20,7 @@ from orchestrator.core.redaction import LONGEST_SHAPE, Redactor
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.text import last_line
 from orchestrator.core.verdict import Check, Ending, Said
-from orchestrator.edges import artifacts, results
+from orchestrator.edges import artifacts, changes, results
 from orchestrator.edges.processes import Ended, How
 from orchestrator.edges.workspace import Workspace, show_same, write_all, write_whole_bytes
 from orchestrator.resultfiles import ResultFiles
@@ -105,6 +105,7 @@ class Attempts:
                 self._workspace.set_aside(attempt.folder)
                 os.mkdir(attempt.folder, 0o700)
             self._prepare(attempt, given)
+            self._look_around(attempt)
             self._spawn(attempt, ceiling)
         except OSError as error:
             if error.errno in HOPELESS:
@@ -115,6 +116,13 @@ class Attempts:
             return attempt
         self.running[attempt.process] = attempt
         return None
+
+    def _look_around(self, attempt: Attempt) -> None:
+        """See what an attempt finds whose commands may write anywhere, where it is alone in the project folder."""
+        for other in self.running.values():
+            other.seen = None
+        if len(self._state.running) == 1 and self._assignments.may_write_unseen(attempt.task.task):
+            attempt.seen = changes.look(self._state.project)
 
     def recover(self, task: TaskState) -> Attempt | None:
         """Take over an attempt of a dispatcher that is gone; returned with its evidence if it is over."""
@@ -146,6 +154,7 @@ class Attempts:
         if not os.path.exists(f"{attempt.folder}/prompt.md"):
             os.makedirs(attempt.folder, 0o700, exist_ok=True)
             self._prepare(attempt, self._given(task))
+        self._look_around(attempt)
 
     def under_way(self, task: TaskState) -> bool:
         """Whether a process of the task's attempt, its work or a check of it, is being waited for."""
@@ -320,6 +329,7 @@ class Attempts:
         if task.artifacts and verdict.worth_checking(task, attempt.evidence()):
             before = self._seen_before(attempt) or {}
             attempt.artifact_problems = artifacts.problems(self._state.project, task.artifacts, before)
+        self.testimony.note_changes(attempt)
 
     def _note_check(self, attempt: Attempt, ended: Ended) -> None:
         command = attempt.task.task.verify[len(attempt.checks)]

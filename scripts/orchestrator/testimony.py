@@ -15,7 +15,7 @@ from orchestrator.core.redaction import Redactor
 from orchestrator.core.state import RunState
 from orchestrator.core.text import clean, one_line
 from orchestrator.core.verdict import Said
-from orchestrator.edges import artifacts, results
+from orchestrator.edges import artifacts, changes, results
 from orchestrator.edges.workspace import Workspace
 
 LONGEST_PATH = 4096
@@ -69,6 +69,13 @@ class Testimony:
             subtype=self._redactor.text(said.subtype),
             api_error=self._redactor.text(said.api_error),
         )
+
+    def note_changes(self, attempt: Attempt) -> None:
+        """The files outside of its own that changed while it was alone, whatever it says of them."""
+        if attempt.seen is not None:
+            found = changes.outside(attempt.seen, self._state.project, attempt.task.task.writes)
+            known = map(self._redactor.text, found)
+            attempt.meanwhile = tuple(name for name in known if name not in attempt.outside)
 
     def artifacts(self, task: Task) -> tuple[str, ...]:
         """The paths of a task's artifacts, which a worker may have named as it liked."""

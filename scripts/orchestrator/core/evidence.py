@@ -92,6 +92,8 @@ class Evidence(Struct, frozen=True):
     """What is wrong with the structured output by the task's `output_schema`."""
     outside: tuple[str, ...] = ()
     """Files that it changed itself, outside of the task's `writes`; relative to the project folder."""
+    meanwhile: tuple[str, ...] = ()
+    """Other files outside of them that changed while it was alone in the project folder, through commands, say."""
     report: Report | None = None
     """What the worker reported, None where it did not."""
     resumed: bool = False

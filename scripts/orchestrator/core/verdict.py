@@ -172,6 +172,8 @@ def _buts(evidence: Evidence, said: Said) -> Iterator[str]:
         yield f"although {_denied(said)}"
     if evidence.outside:
         yield f"although {_changed_outside(evidence)}"
+    if evidence.meanwhile:
+        yield f"although {_listed(evidence.meanwhile)} changed meanwhile, outside of its writes"
     if evidence.report and evidence.report.status == "blocked":
         yield "although its report says blocked"
     if evidence.report and evidence.report.status == "partial":
