@@ -106,6 +106,21 @@ def test_a_session_that_goes_on_is_paid_for_once(stage: Stage) -> None:
     assert (spent.attempts, round(spent.usd, 6), round(spent.models["sonnet"], 6)) == (2, 0.8, 0.8)
 
 
+def test_what_a_session_costs_after_a_change_of_model_is_that_models(stage: Stage) -> None:
+    def paid(total: float, **own: float) -> Act:
+        usage = {name: {"costUSD": usd} for name, usd in own.items()}
+        known = {"sonnet": {"costUSD": 0.5}, **usage}
+        return said(total_cost_usd=total, modelUsage=known, model_usage_since_last_result=usage)
+
+    stage.processes.script = {
+        "a.1": paid(0.5, sonnet=0.5), "a.1/verify-1": Act(exit=1), "a.2": paid(0.75, haiku=0.25),
+    }  # fmt: skip
+    assert stage.play(plan(worker("a", verify=("make test",), attempts=2, fallback_model="haiku"))) == 0
+    second = stage.happened(AttemptFinished)[1]
+    assert (second.model, round(second.cost_usd, 6)) == ("haiku", 0.25)
+    assert stage.state.spending["general"].models == {"sonnet": 0.5, "haiku": 0.25}
+
+
 def test_an_older_program_that_names_the_cost_of_each_part_is_added_up(stage: Stage) -> None:
     stage.processes.script = {
         "a.1": said(total_cost_usd=0.5), "a.1/verify-1": Act(exit=1), "a.2": said(total_cost_usd=0.3),
@@ -337,7 +352,7 @@ def test_what_a_command_changed_outside_of_writes_is_said(stage: Stage) -> None:
     act = Act(stdout=stream(tools=1), saves=saves)
     stage.processes.script = {"a": act, "b": act}
     (stage.project / "keep.txt").write_text("before")
-    bash = {"tools": ("Read", "Bash"), "writes": ("docs.md",)}
+    bash: dict[str, Any] = {"tools": ("Read", "Bash"), "writes": ("docs.md",)}
     tasks = worker("a", **bash), worker("b", "a", tools=("Read", "Write"), writes=("docs.md",))
     assert stage.play(plan(*tasks)) == 0
     reasons = {event.task: event.reason for event in stage.happened(AttemptFinished)}
@@ -348,7 +363,7 @@ def test_nothing_is_said_of_changes_that_may_be_those_of_another(stage: Stage) -
     stage.processes.script = {
         "a": Act(seconds=2, stdout=stream(tools=1)), "b": Act(seconds=1, saves={"keep.txt": "by b"}),
     }  # fmt: skip
-    bash = {"tools": ("Read", "Bash"), "writes": ("docs.md",)}
+    bash: dict[str, Any] = {"tools": ("Read", "Bash"), "writes": ("docs.md",)}
     assert stage.play(plan(worker("a", **bash), task("b"))) == 0
     assert {event.reason for event in stage.happened(AttemptFinished)} == {""}
 

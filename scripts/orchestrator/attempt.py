@@ -92,5 +92,7 @@ def own_cost(said: Said, paid: float) -> tuple[float, dict[str, float]]:
         return said.cost_usd, said.models
     # After SIGKILL the program has forgotten what came before, and its total is its own part alone.
     own = said.cost_usd - paid if said.cost_usd >= paid else said.own_cost_usd
-    share = own / said.cost_usd if said.cost_usd else 0.0
-    return own, {model: usd * share for model, usd in said.models.items()}
+    # What was lost with an earlier process was most likely paid for the same models.
+    models = said.own_models if any(said.own_models.values()) else said.models
+    share = own / (sum(models.values()) or 1.0)
+    return own, {model: usd * share for model, usd in models.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from msgspec.structs import replace
 
@@ -53,14 +54,11 @@ class Testimony:
             attempt.schema_problem = self._redactor.text(problem)
 
     def _without_secrets(self, said: Said) -> Said:
-        models: dict[str, float] = {}
-        for name, usd in said.models.items():
-            known = self._redactor.text(name)
-            models[known] = models.get(known, 0.0) + usd
         session = said.session if said.session == self._redactor.text(said.session or "") else None
         return replace(
             said,
-            models=models,
+            models=self._named(said.models),
+            own_models=self._named(said.own_models),
             model=self._redactor.text(said.model),
             session=session,
             text=self._redactor.text(clean(said.text)),
@@ -69,6 +67,13 @@ class Testimony:
             subtype=self._redactor.text(said.subtype),
             api_error=self._redactor.text(said.api_error),
         )
+
+    def _named(self, models: Mapping[str, float]) -> dict[str, float]:
+        named: dict[str, float] = {}
+        for name, usd in models.items():
+            known = self._redactor.text(name)
+            named[known] = named.get(known, 0.0) + usd
+        return named
 
     def note_changes(self, attempt: Attempt) -> None:
         """The files outside of its own that changed while it was alone, whatever it says of them."""

@@ -139,6 +139,7 @@ def test_turns_denials_tokens_and_own_cost_are_those_of_all_results() -> None:
     said = read(lines(first, second))
     assert (said.turns, said.denials, said.input_tokens, said.output_tokens) == (4, ("WebSearch",), 70, 7)
     assert (said.cost_usd, said.own_cost_usd, said.models) == (1.75, 0.75, {"a": 1.5, "b": 0.25})
+    assert sum(said.own_models.values()) == 0.75
 
 
 def test_a_version_that_does_not_tell_its_own_part_apart_names_no_own_cost() -> None:

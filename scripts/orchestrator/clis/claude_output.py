@@ -131,6 +131,7 @@ class Reader:
             cost_usd=sum(self._usage.models.values()) if cost is None else cost,
             own_cost_usd=self._usage.own_cost,
             models=self._usage.models,
+            own_models=self._usage.own_models,
             input_tokens=self._usage.tokens[0],
             output_tokens=self._usage.tokens[1],
             model=self._usage.model,

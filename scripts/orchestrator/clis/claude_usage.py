@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.clis.claude_lines import Line, mapping, number, whole
@@ -21,21 +22,21 @@ class Usage:
     def __init__(self) -> None:
         self.own_cost: float | None = None
         self.models: dict[str, float] = {}
+        self.own_models: dict[str, float] = {}
         self._own = self._total = self._loose = (0, 0)
 
     def take(self, line: Line) -> None:
         """Add one `result` line."""
         total, usage = mapping(line.modelUsage), mapping(line.usage)
         self.models = {}
-        for name, used in total.items():
-            known = one_line(name, LONGEST_NAME)
-            self.models[known] = self.models.get(known, 0.0) + _dollars(used)
+        _add(self.models, total)
         self._total = _sum((0, 0), *map(_tokens, total.values()))
         self._loose = _sum(self._loose, _loose_tokens(usage))
         if isinstance(line.model_usage_since_last_result, dict):
-            own = line.model_usage_since_last_result.values()
-            self.own_cost = (self.own_cost or 0.0) + sum(map(_dollars, own))
-            self._own = _sum(self._own, *map(_tokens, own))
+            own = line.model_usage_since_last_result
+            self.own_cost = (self.own_cost or 0.0) + sum(map(_dollars, own.values()))
+            self._own = _sum(self._own, *map(_tokens, own.values()))
+            _add(self.own_models, own)
 
     @property
     def tokens(self) -> tuple[int, int]:
@@ -45,8 +46,15 @@ class Usage:
 
     @property
     def model(self) -> str:
-        """The one that most was paid for."""
-        return max(self.models, key=self.models.__getitem__, default="")
+        """The one that most was paid for, by the attempt alone."""
+        paid = self.own_models or self.models
+        return max(paid, key=paid.__getitem__, default="")
+
+
+def _add(models: dict[str, float], usage: Mapping[str, Any]) -> None:
+    for name, used in usage.items():
+        known = one_line(name, LONGEST_NAME)
+        models[known] = models.get(known, 0.0) + _dollars(used)
 
 
 def _dollars(used: object) -> float:

@@ -39,7 +39,7 @@ class Said(Struct, frozen=True):
     `Bash(npm test)`, `Edit(//srv/a.txt)`. `wrote` are the paths of its own Write and Edit calls that were
     carried out. `structured` is the structured output as JSON text, "" where there is none. `cost_usd` is the
     total that its last line names; `own_cost_usd` the part of this process alone, None where the program does
-    not tell it apart. `models` are dollars by model, of the same total.
+    not tell it apart. `models` are dollars by model, of the same total; `own_models` of the part of this process.
     """
 
     started: bool = False
@@ -59,6 +59,7 @@ class Said(Struct, frozen=True):
     cost_usd: float = 0.0
     own_cost_usd: float | None = None
     models: dict[str, float] = {}
+    own_models: dict[str, float] = {}
     input_tokens: int = 0
     output_tokens: int = 0
     model: str = ""
