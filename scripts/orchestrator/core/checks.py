@@ -25,6 +25,12 @@ WHOLE_PLAN = -1
 LONGEST_DURATION = 3650 * 86_400.0
 """Ten years: what is longer is a slip, and dates run out soon after."""
 
+LONGEST_RULES = 60_000
+"""Characters of tools, rules and checks: escaped they still go into one argument of the claude program."""
+
+LONGEST_PROMPT = 2_000_000
+"""Characters of a task: more than any model reads, and in any script less than the 10 MB that the program takes."""
+
 LONGEST_CYCLE = 100
 """Tasks of a cycle that are named: enough to find it."""
 
@@ -114,6 +120,8 @@ def _of_task(task: Task) -> Iterator[Found]:
         yield from _globs("artifacts", task.artifacts)
     if task.verify:
         yield from _commands("verify", task.verify)
+    if task.cli == "claude":
+        yield from _sizes(task)
     if task.model is not None or task.fallback_model is not None or task.tools is not None or task.allow:
         yield from _words(task)
     if task.output_schema is not None:
@@ -131,6 +139,26 @@ def _work(task: Task) -> Iterator[Found]:
         yield "run", f"a command is run only where `cli: shell` stands, not with cli {task.cli}"
     elif not (task.description.strip() or task.title.strip()):
         yield "description", "is missing: say what the worker is to do"
+
+
+def _sizes(task: Task) -> Iterator[Found]:
+    """What a worker is given has to pass through one argument, and through its standard input."""
+    rules = (*(task.tools or ()), *task.allow, *task.verify)
+    if sum(map(len, rules)) > LONGEST_RULES:
+        field = max(("tools", task.tools or ()), ("allow", task.allow), ("verify", task.verify), key=_length)[
+            0
+        ]
+        yield field, f"is too much for one command line ({LONGEST_RULES:,} characters); put it into a script"
+    said = (task.description, task.expected_output, *task.steps, *task.constraints, *task.inputs.values())
+    if sum(map(len, said)) > LONGEST_PROMPT:
+        yield (
+            "description",
+            f"is too much for a prompt ({LONGEST_PROMPT:,} characters with its inputs); use a file",
+        )
+
+
+def _length(named: tuple[str, Sequence[str]]) -> int:
+    return sum(map(len, named[1]))
 
 
 def _bounds(task: Task) -> Iterator[Found]:
