@@ -212,6 +212,19 @@ def test_a_dry_run_shows_what_a_worker_is_started_with(project: Project) -> None
     assert (task, shown[:-2]) == ("A:", ours)
 
 
+def test_a_dry_run_shows_the_shares_of_those_that_start_first(project: Project) -> None:
+    project.plan(
+        claude("A", "answer", budget_usd=1), claude("B", "answer"), claude("C", "answer"),
+        claude("D", "answer", needs=["A"]), shell("E", "true"), limits={"budget_usd": 5, "parallelism": 3},
+    )  # fmt: skip
+    lines = project.run("--dry-run").out.splitlines()
+    shown = {line[0]: word for line in lines for word in line.split() if word.startswith("--max-budget")}
+    assert shown == {
+        "A": "--max-budget-usd=1.0", "B": "--max-budget-usd=2.0", "C": "--max-budget-usd=2.0",
+        "D": "--max-budget-usd=5.0",
+    }  # fmt: skip
+
+
 def test_a_project_folder_that_is_not_there_yet_is_no_fault_of_the_program(project: Project) -> None:
     project.plan(claude("A", "answer"))
     place = project.folder.parent / "new" / ".orchestrator"

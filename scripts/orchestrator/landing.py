@@ -105,5 +105,6 @@ class Landing:
 
 def _reason(reason: str, attempt: Attempt) -> str:
     lingered = "it did not end after its result, and was stopped" if attempt.lingers else ""
-    left = f"it had left {attempt.left} processes behind, which were stopped" if attempt.left else ""
+    count = "a process" if attempt.left == 1 else f"{attempt.left} processes"
+    left = f"it had left {count} behind, stopped now" if attempt.left else ""
     return "; ".join(filter(None, (reason, lingered, left)))

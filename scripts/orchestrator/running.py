@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ from orchestrator.core.events import Listener
 from orchestrator.core.history import History
 from orchestrator.core.plan import Plan, Task
 from orchestrator.core.sameness import changes_work
+from orchestrator.core.spending import LEAST_CEILING, share
 from orchestrator.core.state import ENDED, RunState
 from orchestrator.core.workers import WorkerType
 from orchestrator.detaching import detach
@@ -280,7 +281,7 @@ def dry_run(workspace: Workspace, asked: Asked, here: Path) -> int:
     left = [task for task in plan.tasks if _would_run(state, task, workers)]
     if not left:
         click.echo("nothing would run: all tasks have ended", err=True)
-    budget = asked.options.budget or plan.limits.budget_usd
+    ceilings = _ceilings(plan, left, asked.options, state.cost_usd)
     program = _program(asked.options, project) if any(task.cli == "claude" for task in left) else None
     for task in left:
         folder = workspace.attempt(task.id, 1)
@@ -288,14 +289,30 @@ def dry_run(workspace: Workspace, asked: Asked, here: Path) -> int:
             click.echo(f"{task.id}: {shlex.join((shell.SHELL, '-c', task.run))}")
         elif program is not None and task.cli == "claude":
             worker = workers[task.worker]
+            most = min(filter(None, (task.budget_usd, ceilings.get(task.id))), default=None)
             words = claude.command(
-                program, replace(task, budget_usd=min(filter(None, (task.budget_usd, budget)), default=None)), worker,
+                program, replace(task, budget_usd=most), worker,
                 "SESSION-ID", prompt_file=workspace.role(worker.name), workspace=workspace.elsewhere(str(project)),
             )  # fmt: skip
             click.echo(f"{task.id}: {shlex.join(words)} < {shlex.quote(f'{folder}/prompt.md')}")
         else:
             click.echo(f"{task.id}: done in a session, never launched")
     return 0
+
+
+def _ceilings(plan: Plan, left: Sequence[Task], options: Options, spent: float) -> dict[str, float]:
+    """Dollars for each of the tasks that start first; what the others get depends on what these leave."""
+    budget = options.budget or plan.limits.budget_usd
+    if budget is None:
+        return {}
+    names, room = {task.id for task in left}, budget - spent
+    first = [task for task in left if task.cli == "claude" and names.isdisjoint((*task.needs, *task.after))]
+    ceilings = dict.fromkeys((task.id for task in left), max(room, LEAST_CEILING))
+    first = first[: options.parallelism or plan.limits.parallelism]
+    for place, task in enumerate(first):
+        ceilings[task.id] = share(task.budget_usd, 0.0, room, len(first) - place)
+        room -= ceilings[task.id]
+    return ceilings
 
 
 def _would_run(state: RunState, task: Task, workers: Mapping[str, WorkerType]) -> bool:
