@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.revision import MOST_PROBLEMS, Revision, parse, read, where
+from orchestrator.core.revision import MOST_PROBLEMS, Revision, read, where
 
 
 def complaints(tree: Any) -> list[str]:
@@ -96,12 +96,34 @@ def test_nesting_without_end_is_cut_off() -> None:
     assert "bottom" not in str(read({"add": [{"title": "X", "inputs": deep}]})[0])
 
 
-def test_an_answer_that_is_not_json_asks_for_nothing() -> None:
-    revision, problems = parse("Sure! Here is the plan:")
-    assert revision.is_empty
-    assert problems[0].startswith("the answer is not JSON: ")
+@pytest.mark.parametrize(
+    "filler", ["", " ", "...", "…", "-", "N/A", "None.", "null", "no", "TBD", "**", "<none>"]
+)
+def test_what_stands_for_nothing_is_nothing(filler: str) -> None:
+    revision, problems = read(
+        {
+            "finish": filler,
+            "context": filler,
+            "reason": filler,
+            "add": [{"title": "Sow", "description": filler}, {"title": filler, "description": filler}],
+            "ask": [{"question": filler}],
+            "analysis": {"known": [filler], "strategy": filler},
+        }
+    )
+    assert (revision.finish, revision.context, revision.reason) == ("", None, "")
+    assert revision.add[0].fields == {"title": "Sow", "description": ""}
+    assert [where(problem.path) for problem in problems] == ["add[1].title"]
+    assert revision.ask[0].question == ""
+    assert revision.analysis is not None
+    assert (revision.analysis.known, revision.analysis.strategy) == ((), "")
 
 
-def test_a_revision_without_changes_is_empty_whatever_it_says() -> None:
-    assert parse('{"reason": "all is well", "finish": "done"}')[0].is_empty
-    assert not parse('{"cancel": [{"task": "A"}]}')[0].is_empty
+@pytest.mark.parametrize(
+    "said", ["No more is needed.", "Nothing is left to do", "7", "done", "没有更多的工作", "n/a to us"]
+)
+def test_few_words_are_words(said: str) -> None:
+    assert read({"finish": said})[0].finish == said
+
+
+def test_a_task_may_be_called_as_nothing_is() -> None:
+    assert read({"cancel": [{"task": "None"}]})[0].cancel[0].task == "None"

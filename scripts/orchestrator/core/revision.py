@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Literal, get_args
 
-import msgspec
 from msgspec import Struct
 
 from orchestrator.core.hints import Hints, shown
@@ -37,6 +36,11 @@ MOST_PROBLEMS = 100
 
 DEEPEST = 50
 """Maps and lists inside each other, in a field: no task has as many."""
+
+NOT_SAID = frozenset(("none", "null", "nil", "n/a", "na", "no", "false", "nothing", "tbd", "todo"))
+"""What a model writes into a field that it fills in and has nothing for; a mark such as `...` is no more."""
+
+_MARKS = " \t\n.…,;:!?-–—_*'\"`()[]{}<>"
 
 By = Literal["planner", "person", "program"]
 
@@ -105,11 +109,6 @@ class Revision(Struct, frozen=True, omit_defaults=True, kw_only=True):
     context: str | None = None
     analysis: Analysis | None = None
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether it asks for no change of any task."""
-        return not any(getattr(self, kind) for kind in KINDS)
-
 
 KINDS = ("add", "cancel", "reorder", "rewire", "split", "reassign", "accept", "ask")
 
@@ -164,16 +163,16 @@ class _Reader:
             for kind in KINDS[1:]
         }
         return Revision(
-            reason=self._text(("reason",), tree.get("reason"), LONGEST_REASON),
+            reason=self._prose(("reason",), tree.get("reason"), LONGEST_REASON),
             add=self._drafts(("add",), tree.get("add")),
-            finish=self._text(("finish",), tree.get("finish"), LONGEST_REASON),
+            finish=self._prose(("finish",), tree.get("finish"), LONGEST_REASON),
             context=self._context(tree.get("context")),
             analysis=self._analysis(tree.get("analysis")),
             **changes,
         )
 
     def _context(self, value: Any) -> str | None:
-        text = self._text(("context",), value, LONGEST_CONTEXT)
+        text = self._prose(("context",), value, LONGEST_CONTEXT)
         return text or None
 
     def _drafts(self, path: tuple[str | int, ...], value: Any) -> tuple[Draft, ...]:
@@ -185,18 +184,18 @@ class _Reader:
             for key, value in entry.items()
             if key not in _OF_DRAFT and value is not None
         }
-        title = self._text((*path, "title"), fields.get("title"), 200)
+        title = self._prose((*path, "title"), fields.get("title"), 200)
         if "title" in fields:
             fields["title"] = one_line(title, 200)
         if "description" in fields:
-            fields["description"] = self._text((*path, "description"), fields["description"], LONGEST_TEXT)
+            fields["description"] = self._prose((*path, "description"), fields["description"], LONGEST_TEXT)
         if not (fields.get("title") or fields.get("description")):
             self._say((*path, "title"), "says nothing: a task has a title or a description")
         return Draft(
             ref=self._word((*path, "ref"), entry.get("ref")),
             of=self._word((*path, "of"), entry.get("of")),
             before=self._names((*path, "before"), entry.get("before")) or (),
-            reason=self._text((*path, "reason"), entry.get("reason"), LONGEST_REASON),
+            reason=self._prose((*path, "reason"), entry.get("reason"), LONGEST_REASON),
             fields=fields,
         )
 
@@ -217,14 +216,14 @@ class _Reader:
             self._say((*path, "task"), "says nothing: name the task")
         return Change(
             task=task,
-            reason=self._text((*path, "reason"), entry.get("reason"), LONGEST_REASON),
+            reason=self._prose((*path, "reason"), entry.get("reason"), LONGEST_REASON),
             priority=self._word((*path, "priority"), entry.get("priority")),
             needs=self._names((*path, "needs"), entry.get("needs")),
             after=self._names((*path, "after"), entry.get("after")),
             worker=self._word((*path, "worker"), entry.get("worker")),
             model=self._word((*path, "model"), entry.get("model")),
-            description=self._text((*path, "description"), entry.get("description"), LONGEST_TEXT),
-            question=self._text((*path, "question"), entry.get("question"), 2 * LONGEST_REASON),
+            description=self._prose((*path, "description"), entry.get("description"), LONGEST_TEXT),
+            question=self._prose((*path, "question"), entry.get("question"), 2 * LONGEST_REASON),
             into=self._drafts((*path, "into"), entry.get("into")),
         )
 
@@ -240,7 +239,7 @@ class _Reader:
             kind=kind if kind in REQUEST_KINDS else REQUEST_KINDS[0],
             known=self._texts(("analysis", "known"), value.get("known")),
             unknown=self._texts(("analysis", "unknown"), value.get("unknown")),
-            strategy=self._text(("analysis", "strategy"), value.get("strategy"), 2 * LONGEST_REASON),
+            strategy=self._prose(("analysis", "strategy"), value.get("strategy"), 2 * LONGEST_REASON),
             tasks=guess if type(guess) is int and 0 <= guess <= 10_000 else 0,
         )
 
@@ -264,7 +263,7 @@ class _Reader:
 
     def _texts(self, path: tuple[str | int, ...], value: Any) -> tuple[str, ...]:
         values = value if isinstance(value, list) else [value] if value else []
-        texts = [self._text(path, entry, LONGEST_REASON) for entry in values[:MOST_NAMES]]
+        texts = [self._prose(path, entry, LONGEST_REASON) for entry in values[:MOST_NAMES]]
         return tuple(text for text in texts if text)
 
     def _names(self, path: tuple[str | int, ...], value: Any) -> tuple[str, ...] | None:
@@ -280,6 +279,11 @@ class _Reader:
 
     def _word(self, path: tuple[str | int, ...], value: Any) -> str:
         return one_line(self._text(path, value, 200), 200)
+
+    def _prose(self, path: tuple[str | int, ...], value: Any, longest: int) -> str:
+        text = self._text(path, value, longest)
+        bare = text.strip(_MARKS).lower()
+        return text if any(map(str.isalnum, bare)) and bare not in NOT_SAID else ""
 
     def _text(self, path: tuple[str | int, ...], value: Any, longest: int) -> str:
         if value is None or isinstance(value, bool):
@@ -346,13 +350,3 @@ def where(path: tuple[str | int, ...]) -> str:
     """`add[2].title` for ("add", 2, "title")."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{one_line(part, 60)}" for part in path)
     return text.lstrip(".") or "the revision"
-
-
-def parse(text: str) -> tuple[Revision, list[str]]:
-    """The revision in a planner's answer, and in words what could not be read of it."""
-    try:
-        tree = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        return Revision(), [f"the answer is not JSON: {one_line(str(error), 200)}"]
-    revision, problems = read(tree)
-    return revision, [f"{where(problem.path)} {problem.message}" for problem in problems]
