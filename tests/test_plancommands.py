@@ -108,6 +108,22 @@ def test_auto_leaves_an_unfinished_run_alone_unless_told(project: Project) -> No
     assert len(list((project.workspace / "archive").iterdir())) == 1
 
 
+@pytest.mark.parametrize("words", [("run", "--new"), ("auto", "Find the one", "--budget", "7", "--new")])
+def test_a_run_that_begins_anew_says_what_the_one_before_cost_and_that_it_has_its_own_budget(
+    project: Project, words: tuple[str, ...]
+) -> None:
+    answers(project, Plan_01=FIRST, T_01=report("It is one."), Synthesis_01=DELIVERED)
+    project.do("auto", "Find the one", "--budget", "5")
+    assert project.document()["run"]["cost_usd"] == 0.75
+
+    done = project.do(*words)
+
+    assert "that run cost $0.75 (the CLI's own estimate); the new one takes nothing over from it" in done.err
+    budget = "$5.00" if words[0] == "run" else "$7.00"
+    assert f"counts from $0.00, up to its own budget of {budget}" in done.err
+    assert project.document()["run"]["cost_usd"] == 0.75
+
+
 def test_auto_needs_the_claude_program_before_anything_is_archived(project: Project) -> None:
     project.plan(shell("A", "true"))
     project.run()

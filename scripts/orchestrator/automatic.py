@@ -113,7 +113,7 @@ def prepare(workspace: Workspace, wish: Wish) -> None:
         if not wish.new and (why := _in_the_way(workspace, state, written)):
             raise UsageError(f"{why}; `auto --new` archives it and begins anew")
         if state is not None and (state.run or written):
-            running.put_away(workspace, state)
+            running.put_away(workspace, state, wish.budget)
         write_whole(workspace.plan_file, text, durable=True)
 
 

@@ -25,6 +25,7 @@ from orchestrator.core.plan import Plan, Task
 from orchestrator.core.sameness import changes_work
 from orchestrator.core.spending import LEAST_CEILING, share
 from orchestrator.core.state import ENDED, RunState
+from orchestrator.core.text import dollars
 from orchestrator.core.workers import WorkerType
 from orchestrator.detaching import detach
 from orchestrator.edges import claudefiles, journal
@@ -151,7 +152,9 @@ def _make_room(workspace: Workspace, state: RunState, new: bool) -> None:
     """Archive what does not belong to the run that begins."""
     if new:
         try:
-            put_away(workspace, journal.load(workspace.journal))
+            put_away(
+                workspace, journal.load(workspace.journal), asked.options.budget or plan.limits.budget_usd
+            )
         except OrchestratorError:
             # A journal that cannot be read is what --new is the way out of.
             click.echo(f"archived to {workspace.archive_run('unreadable')}", err=True)
@@ -160,11 +163,24 @@ def _make_room(workspace: Workspace, state: RunState, new: bool) -> None:
         click.echo(f"archived to {workspace.archive_run('')}: attempts without a journal", err=True)
 
 
-def put_away(workspace: Workspace, state: RunState) -> None:
-    """Archive a run; workers of it that live would go on unseen, so they are stopped."""
+def put_away(workspace: Workspace, state: RunState, budget: float | None = None) -> None:
+    """Archive a run; workers of it that live would go on unseen, so they are stopped.
+
+    What it cost is told, for the run that begins now counts from nothing again.
+
+    Args:
+        budget: of the run that begins now, in USD, where one is set.
+    """
     if state.run:
         runs.sweep(state)
     click.echo(f"archived to {workspace.archive_run(state.run)}", err=True)
+    if state.cost_usd:
+        own = f", up to its own budget of {dollars(budget)}" if budget is not None else ""
+        click.echo(
+            f"that run cost {dollars(state.cost_usd)} (the CLI's own estimate); the new one takes nothing over from "
+            f"it, pays for all of its work anew, and counts from $0.00{own}",
+            err=True,
+        )
 
 
 def _worker_types(workspace: Workspace, plan: Plan, project: Path) -> dict[str, WorkerType]:
