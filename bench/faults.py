@@ -24,6 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from growing import kill_growing
 from trials import LONGEST, ROOT, Entry, Fault, Trial, check_end, check_once, send
 
 SLACK = 0.02
@@ -293,6 +294,7 @@ KINDS = {
     "3b": Kind(signal_dispatcher, "SIGINT once, twice, SIGTERM, SIGHUP", 0.2),
     "4a": Kind(truncate_journal, "journal cut at every byte", 0.0, (2, 2), forks=True),
     "4b": Kind(break_journal, "journal with one broken line", 0.0, (3, 4), forks=True),
+    "5": Kind(kill_growing, "kill -9 in runs of auto", 0.2),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from functools import partial
@@ -24,7 +25,8 @@ from shapes import Shape, batches, fork_join, layered, plan_text, published
 from orchestrator.core.briefing import OPENING
 from orchestrator.edges.planfile import parse_plan
 
-MEASURE = Path(__file__).resolve().parent.parent / "bench" / "measure.py"
+BENCH = Path(__file__).resolve().parent.parent / "bench"
+MEASURE, FAULTS = BENCH / "measure.py", BENCH / "faults.py"
 
 
 def shape(needs: list[tuple[int, ...]], seconds: list[float]) -> Shape:
@@ -158,6 +160,22 @@ def test_one_group_runs_from_anywhere_and_cleans_up(tmp_path: Path) -> None:
     assert found["--help"]["met"] == (found["--help"]["value"] <= 60)
     assert 0 < found["python itself"]["value"] < found["status"]["value"]
     assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.real
+def test_a_run_of_auto_that_is_killed_again_and_again_pays_nothing_twice(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(FAULTS), "--kind", "5", "--seed", "1", "--times", "1", "--jobs", "1"],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.match(r"5 +kill -9 in runs of auto: [1-8] faults in 1 runs, 0 failures", done.stdout)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_group_is_named(tmp_path: Path) -> None:
