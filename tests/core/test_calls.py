@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -9,6 +10,7 @@ from orchestrator.core.events import Call
 from orchestrator.core.outputschema import problems
 from orchestrator.core.replanning import is_planning
 from orchestrator.core.revision import KINDS, PLANNERS_FIELDS, read
+from orchestrator.core.schemafit import misfit
 from orchestrator.core.workers import PLANNER
 
 EVERY: tuple[Call, ...] = ("analysis", "replanning", "synthesis")
@@ -44,6 +46,19 @@ def test_a_draft_may_say_what_a_planner_may_set_and_nothing_else() -> None:
 
 def test_every_kind_of_change_can_be_asked_for() -> None:
     assert {*KINDS, "reason", "finish", "context"} == set(calls.FORMS["replanning"]["properties"])
+
+
+@pytest.mark.parametrize(("deliverable", "fits"), [("", False), (" \n", False), ("# All of it", True)])
+def test_a_synthesis_that_delivers_nothing_is_none(deliverable: str, fits: bool) -> None:
+    quality = {"score": 4, "reasons": []}
+    answer = {"integration": [], "consistent": True, "conflicts": [], "missing": [], "quality": quality}
+
+    def matches(pattern: str, text: str) -> bool:
+        return re.search(pattern, text) is not None
+
+    unfit = misfit(calls.FORMS["synthesis"], answer | {"deliverable": deliverable}, matches)
+
+    assert (unfit == "") == fits, unfit
 
 
 def test_of_a_synthesis_only_what_is_a_revision_is_read_as_one() -> None:

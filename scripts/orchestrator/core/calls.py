@@ -80,8 +80,8 @@ FORMS: dict[Call, dict[str, Any]] = {
     "replanning": _form(("reason",), **_REVISION),
     "synthesis": _form(
         ("deliverable", "integration", "consistent", "conflicts", "missing", "quality"),
-        deliverable=_TEXT, integration=_TEXTS, consistent={"type": "boolean"}, conflicts=_TEXTS, missing=_TEXTS,
-        quality=_QUALITY, reason=_TEXT, add=_list_of(_DRAFT),
+        deliverable={"type": "string", "pattern": r"\S"}, integration=_TEXTS, consistent={"type": "boolean"},
+        conflicts=_TEXTS, missing=_TEXTS, quality=_QUALITY, reason=_TEXT, add=_list_of(_DRAFT),
     ),
 }  # fmt: skip
 """The answers that are asked for, as JSON Schemas of the draft that the claude program takes."""
