@@ -162,6 +162,22 @@ def test_a_plan_that_is_not_planned_any_more_does_not_fail_by_its_planning_calls
     assert (done.status, why(project)) == (0, "completed")
 
 
+def test_of_planning_calls_that_failed_only_the_last_is_made_again(project: Project) -> None:
+    done = play(project, "garbage")
+    assert done.status == 1
+    assert "retry Plan-02 " in done.out
+    scheme(project, "sane")
+    both = project.do("retry", "Plan-01", "Plan-02")
+    assert both.status == 2
+    assert "Plan-01, Plan-02: there is one planning call at a time" in both.err
+    assert project.do("retry", "--failed").status == 0
+
+    assert project.run().status == 0
+
+    assert started(project)["Plan-01"] == 3, "its work was done by the other"
+    assert project.statuses()["Plan-01"] == "failed"
+
+
 def test_a_planner_is_told_what_was_refused_before_it_is_believed_to_be_finished(project: Project) -> None:
     done = play(project, "finishes_badly")
     assert (done.status, why(project)) == (0, "completed")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import exits, pathcommand
-from orchestrator.core import events, growth, sessiontasks
+from orchestrator.core import events, growth, rounds, sessiontasks
 from orchestrator.core.consequences import next_step
 from orchestrator.core.events import (
     AttemptFinished,
@@ -199,7 +199,7 @@ def ending(state: RunState, workspace: Workspace) -> list[str]:
         lines.append(f"    {one_line(workspace.result_name(task.agent), 300)}")
     if len(troubled) > most:
         lines.append(f"… and {len(troubled) - most} more")
-    lines += _ways_on(troubled)
+    lines += _ways_on(troubled, rounds.to_retry(state))
     if waiting := sessiontasks.waiting(state):
         lines.append(f"{waiting}; its tasks: {ours('next')}")
     if state.finished and state.finished.exit in STOPPED:
@@ -210,13 +210,17 @@ def ending(state: RunState, workspace: Workspace) -> list[str]:
     return lines[:LONGEST_END]
 
 
-def _ways_on(troubled: Sequence[TaskState]) -> Iterator[str]:
-    """What to type: a question wants an answer, anything else fresh attempts."""
-    failed = [task for task in troubled if task.mark == "failed" or task.outcome == "denied"]
-    if asks := next((task for task in troubled if task not in failed), None):
+def _ways_on(troubled: Sequence[TaskState], to_retry: Sequence[str]) -> Iterator[str]:
+    """What to type: a question wants an answer, anything else that may have them fresh attempts."""
+    failed = [task for task in troubled if task.task.id in to_retry and not _asks(task)]
+    if asks := next((task for task in troubled if _asks(task)), None):
         yield f"answer: {ours(f'answer {asks.task.id} TEXT')}, then: {ours('run')}"
     if failed:
         yield f"again: {ours(f'retry {failed[0].task.id}')}   (or: retry --failed), then: {ours('run')}"
+
+
+def _asks(task: TaskState) -> bool:
+    return task.mark == "blocked" and task.outcome != "denied"
 
 
 def _about_plan(state: RunState) -> list[str]:

@@ -313,7 +313,7 @@ class Run:
         """Fresh attempts for all that failed or is blocked; their ids."""
         from orchestrator.core.events import TaskRetried
 
-        names = [task.task.id for task in self.state.tasks if task.mark in ("failed", "blocked")]
+        names = rounds.to_retry(self.state)
         for name in names:
             if self.state.by_id[name].mark in ("failed", "blocked"):
                 self.dispatcher.record(TaskRetried(**self.dispatcher.stamp(), task=name))

@@ -10,6 +10,8 @@ from pathlib import Path
 import click
 
 from orchestrator import progress, runs
+from orchestrator.core import rounds
+from orchestrator.core.replanning import is_planning
 from orchestrator.core.state import ENDED, RunState
 from orchestrator.edges import inbox, journal
 from orchestrator.edges.inbox import Order
@@ -26,12 +28,17 @@ def retriable(workspace: Workspace, names: Sequence[str], failed: bool) -> list[
     """The tasks that `retry` means.
 
     Raises:
-        UsageError: a task that does not exist or is running.
+        UsageError: a task that does not exist or is running, or a planning call beside another one.
     """
     state = journal.load(workspace.journal)
     if failed:
-        return [task.task.id for task in state.tasks if task.mark in ("failed", "blocked")]
+        return rounds.to_retry(state)
     problems = [_not_retriable(state, name) for name in names]
+    calls = [name for name in names if name in state.by_id and is_planning(state.by_id[name].task)]
+    if len({*calls, state.replanning.open_call} - {""}) > 1 and calls:
+        problems.append(
+            f"{', '.join(calls)}: there is one planning call at a time; retry the last that failed"
+        )
     if found := [problem for problem in problems if problem]:
         raise UsageError("\n".join(found))
     return list(names)

@@ -132,6 +132,20 @@ def all_completed(state: RunState) -> bool:
 
 def to_escalate(state: RunState) -> list[TaskState]:
     """The failed tasks about which a person is to be asked now: planning anew has not helped them, or cannot."""
+def to_retry(state: RunState) -> list[str]:
+    """The tasks that get fresh attempts where all that failed, or waits for a person, is to have them.
+
+    Of planning calls that failed only the last: there is never more than one at a time, and it does their work.
+    """
+    last = next(reversed(state.replanning.calls), "")
+    return [
+        task.task.id
+        for task in state.tasks
+        if task.mark == "blocked"
+        or (task.mark == "failed" and (task.task.id == last or not is_planning(task.task)))
+    ]
+
+
     if not state.tally["failed"] or state.halted or may_be_rescued(state):
         return []
     return [task for task in state.tasks if task.mark == "failed" and task.task.on_failure == "escalate"]
