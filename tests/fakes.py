@@ -24,7 +24,9 @@ from orchestrator.core.plan import Plan, Task
 from orchestrator.core.redaction import Redactor
 from orchestrator.core.scheduler import Finish, Launch, Scheduler, Skip, Stop, Verify
 from orchestrator.core.state import ENDED, RunState, fold
+from orchestrator.core.workers import BUNDLED, WorkerType
 from orchestrator.dispatcher import Dispatcher
+from orchestrator.dynamic import Planner
 from orchestrator.edges.inbox import Order, hand_in
 from orchestrator.edges.processes import Ended, How
 from orchestrator.edges.views import Views
@@ -342,6 +344,9 @@ class Stage:
             self.clock,
             **options,
         )
+        types = {name: WorkerType(name=name, bundled=True) for name in BUNDLED}
+        planner = Planner(made, self.workspace, views, files, types)
+        made.conductor = lambda: planner
         facts: dict[str, Any] = {"pid": 1, "version": "0"}
         if state.run:
             made.record(events.RunResumed(**made.stamp(), **facts))
