@@ -9,28 +9,14 @@ from typing import Any
 import pytest
 from api_answers import text, tool
 from api_requests import Request
+from planted import leaked, plant
 from realclaude import MakeReal, RealProject
 
-SECRET = "the-words-in-the-planted-file"
 DONE = text("All of it is done.")
 
 
 def task(name: str = "T-01", **more: Any) -> dict[str, Any]:
     return {"id": name, "title": f"work on {name}", "description": f"Do the work of {name}.", **more}
-
-
-def plant(project: RealProject) -> list[str]:
-    """A file with a secret, and the ways in which a text can name it."""
-    path = project.folder / "secret.txt"
-    path.write_text(SECRET)
-    names = (str(path), "secret.txt", "./secret.txt", '"secret.txt"')
-    before = ("", "\n", "see ", "\t", "\u00a0", "\ufeff", "(", "[", '"', "> ", "- ", "`", "x: ", "\u2028")
-    return [f"{sign}@{name}" for sign in before for name in names]
-
-
-def leaked(project: RealProject) -> list[int]:
-    """The requests that have the planted words in them."""
-    return [request.number for request in project.api.requests if SECRET in request.text]
 
 
 @pytest.mark.oldest
