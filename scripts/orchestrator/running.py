@@ -107,7 +107,7 @@ def _run_held(
         return _say_nothing_left(workspace, state, history, begun)
     options = _with_claude(asked.options, plan, state, project)
     # Only now: what is refused above leaves the earlier run, and its plan, as they were.
-    _make_room(workspace, state, new)
+    _make_room(workspace, state, new, options.budget or plan.limits.budget_usd)
     _copy_plan(workspace, given)
     with closing(Run(workspace, state, history, options, listeners=_listeners(asked, state))) as run:
         os.chdir(project)
@@ -148,13 +148,11 @@ def _open(workspace: Workspace, asked: Asked, given: Given | None, new: bool) ->
     return state, history
 
 
-def _make_room(workspace: Workspace, state: RunState, new: bool) -> None:
-    """Archive what does not belong to the run that begins."""
+def _make_room(workspace: Workspace, state: RunState, new: bool, budget: float | None) -> None:
+    """Archive what does not belong to the run that begins, which has a `budget` in USD of its own."""
     if new:
         try:
-            put_away(
-                workspace, journal.load(workspace.journal), asked.options.budget or plan.limits.budget_usd
-            )
+            put_away(workspace, journal.load(workspace.journal), budget)
         except OrchestratorError:
             # A journal that cannot be read is what --new is the way out of.
             click.echo(f"archived to {workspace.archive_run('unreadable')}", err=True)
