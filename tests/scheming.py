@@ -113,6 +113,18 @@ def finishes_badly(_call: str, number: int) -> object:
     return plan(numbered(number), finish="all is planned")
 
 
+def corrects(_call: str, number: int) -> object:
+    """Is refused as a whole when it first takes a report up, and does better when it is told so."""
+    if number == 2:
+        return {"reason": "go on", "add": [task("lost", needs=["X-1"])], "finish": "all is planned"}
+    return plan(numbered(number), **({"finish": "all is planned"} if number == 3 else {}))
+
+
+def insists(_call: str, number: int) -> object:
+    """Asks for what cannot be, again and again."""
+    return plan(numbered(1)) if number == 1 else plan(task(f"lost {number}", needs=["X-1"]))
+
+
 def own_ids(_call: str, _number: int) -> object:
     """Gives ids itself."""
     return plan({**task("own id"), "id": "T-99"})
@@ -143,6 +155,27 @@ def huge(_call: str, _number: int) -> object:
 def nothing(_call: str, _number: int) -> object:
     """An empty answer."""
     return {"reason": ""}
+
+
+def wrapped(_call: str, _number: int) -> object:
+    """An answer with nothing in it, one level too deep."""
+    return {"revision": {}}
+
+
+def falls_silent(call: str, _number: int) -> object:
+    """Plans well first, and has nothing to say about what is reported then."""
+    return plan(numbered(1)) if call == "analysis" else {"reason": "", "add": [], "finish": " "}
+
+
+def plans_nothing(_call: str, _number: int) -> object:
+    """Understands the request, and plans no task."""
+    return plan()
+
+
+def fills_in(call: str, _number: int) -> object:
+    """Fills every field in, with what stands for nothing."""
+    dots = task("...", description="-") if call == "analysis" else task("N/A", description="n/a")
+    return plan(dots, numbered(1), finish="N/A", context="none", ask=[{"question": "-"}])
 
 
 def finished(_call: str, _number: int) -> object:
@@ -239,9 +272,9 @@ def whole() -> dict[str, Any]:
 SCHEMES: dict[str, Callable[[str, int], object]] = {
     scheme.__name__: scheme
     for scheme in (
-        asks, cancels, climbs, cycles, duplicates, evil, finished, finishes_badly, garbage, grows, huge, invents,
-        misses, never, nothing, own_ids, recovers, recovers_late,
-        words, nested, sane, splits, steady, thousand, wrong_types,
+        asks, cancels, climbs, corrects, cycles, duplicates, evil, falls_silent, fills_in, finished, finishes_badly,
+        garbage, grows, huge, insists, invents, misses, nested, never, nothing, own_ids, plans_nothing, recovers,
+        recovers_late, sane, splits, steady, thousand, words, wrapped, wrong_types,
     )
 }  # fmt: skip
 OWN_SYNTHESIS = ("misses",)

@@ -51,6 +51,16 @@ def refused(project: Project) -> str:
     return "\n".join(line for event in project.events() for line in event.get("refused", ()))
 
 
+def row(project: Project, task: str) -> str:
+    """The line about a task in `status`."""
+    return next(line for line in project.do("status").out.splitlines() if line.startswith(f"  {task} "))
+
+
+def master_plan(project: Project) -> str:
+    """The view."""
+    return (project.workspace / "master_plan.md").read_text()
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_done_twice(project: Project) -> Any:
     """Whatever a test did, another `run` begins nothing and says the same."""
@@ -112,6 +122,7 @@ def test_a_planner_that_answers_no_plan_is_asked_twice_and_no_more(project: Proj
         "garbage": "no structured output was given",
         "wrong_types": "must be string",
         "nothing": "must have the properties",
+        "wrapped": "must have the properties",
         "own_ids": "must not be there",
         "nested": "must be string",
     }
@@ -151,17 +162,6 @@ def test_a_planning_call_that_failed_is_made_good_by_a_retry(project: Project) -
     assert (done.status, why(project)) == (0, "completed")
 
 
-def test_a_plan_that_is_not_planned_any_more_does_not_fail_by_its_planning_calls(project: Project) -> None:
-    own = [shell("A", "true"), shell("B", "exit 3", attempts=1)]
-    scheme(project, "garbage")
-    project.plan(*own, replan="auto")
-    assert project.run().status == 4
-    assert "failed" in {status for name, status in project.statuses().items() if name.startswith("Plan-")}
-    project.plan(shell("A", "true"), shell("B", "true"), replan="off")
-    done = project.run()
-    assert (done.status, why(project)) == (0, "completed")
-
-
 def test_of_planning_calls_that_failed_only_the_last_is_made_again(project: Project) -> None:
     done = play(project, "garbage")
     assert done.status == 1
@@ -178,11 +178,80 @@ def test_of_planning_calls_that_failed_only_the_last_is_made_again(project: Proj
     assert project.statuses()["Plan-01"] == "failed"
 
 
+def test_a_plan_that_is_not_planned_any_more_does_not_fail_by_its_planning_calls(project: Project) -> None:
+    own = [shell("A", "true"), shell("B", "exit 3", attempts=1)]
+    scheme(project, "garbage")
+    project.plan(*own, replan="auto")
+    assert project.run().status == 4
+    assert "failed" in {status for name, status in project.statuses().items() if name.startswith("Plan-")}
+    project.plan(shell("A", "true"), shell("B", "true"), replan="off")
+    done = project.run()
+    assert (done.status, why(project)) == (0, "completed")
+
+
 def test_a_planner_is_told_what_was_refused_before_it_is_believed_to_be_finished(project: Project) -> None:
     done = play(project, "finishes_badly")
     assert (done.status, why(project)) == (0, "completed")
     assert "it waits for 'X-1', which there is not" in refused(project)
     assert len(made(project)) == 1
+
+
+def test_a_report_about_which_the_planner_was_refused_is_told_once_more_with_what_was_refused(
+    project: Project,
+) -> None:
+    done = play(project, "corrects")
+    assert (done.status, why(project)) == (0, "completed")
+    assert made(project) == ["T-01", "T-02"]
+    prompt = (project.workspace / "attempts" / "Plan-03.1" / "prompt.md").read_text()
+    assert "more by T-01" in prompt
+    assert "it waits for 'X-1', which there is not" in prompt
+    assert started(project) == dict.fromkeys(
+        ["Plan-01", "T-01", "Plan-02", "Plan-03", "T-02", "Synthesis-01"], 1
+    )
+    assert "refused" in row(project, "Plan-02")
+    assert "completed" not in row(project, "Plan-02")
+
+
+def test_what_is_refused_twice_is_listed_at_the_end_and_not_told_a_third_time(project: Project) -> None:
+    done = play(project, "insists")
+    assert (done.status, why(project)) == (0, "completed")
+    assert started(project) == dict.fromkeys(["Plan-01", "T-01", "Plan-02", "Plan-03", "Synthesis-01"], 1)
+    told = "told twice and refused twice, so nothing follows from: T-01 (add 'lost 3': it waits for 'X-1'"
+    assert told in done.out
+    assert told in project.do("status").out
+    assert list(project.document()["run"]["growth"]["given_up"]) == ["T-01"]
+    assert "Nothing follows from the report of T-01" in (project.workspace / "final_output.md").read_text()
+    assert "planned for it refused twice\n\n- T-01" in master_plan(project)
+
+
+def test_an_answer_that_says_nothing_is_told_apart_from_one_that_planned_something(project: Project) -> None:
+    done = play(project, "falls_silent")
+    assert (done.status, made(project)) == (0, ["T-01"])
+    assert "planned nothing" in row(project, "Plan-02")
+    assert "it says nothing" in row(project, "Plan-02")
+    assert "nothing is changed: it says nothing" in done.err
+    (told,) = [line for line in master_plan(project).splitlines() if line.startswith("| Plan-02 ")]
+    assert "planned nothing" in told
+    assert "answered, it says nothing" in told
+    (task,) = [task for task in project.document()["tasks"] if task["id"] == "Plan-02"]
+    assert task["reason"] == "planned nothing: it says nothing"
+
+
+def test_an_analysis_that_plans_no_task_is_asked_for_once_more_and_is_no_success(project: Project) -> None:
+    done = play(project, "plans_nothing")
+    assert done.status == 1
+    assert why(project) == "no task was planned: diminishing returns: 2 rounds in a row changed nothing"
+    assert started(project) == {"Plan-01": 1, "Plan-02": 1}
+    assert "planned nothing" in row(project, "Plan-01")
+
+
+def test_what_stands_for_nothing_in_an_answer_is_taken_for_nothing(project: Project) -> None:
+    done = play(project, "fills_in")
+    assert (done.status, made(project)) == (0, ["T-01"])
+    assert "N/A" not in done.out, "no reason for which planning would have ended"
+    assert "add[0].title says nothing" in refused(project)
+    prompt = (project.workspace / "attempts" / "T-01.1" / "prompt.md").read_text()
+    assert "none" not in prompt, "no decision of the orchestrator that all are told"
 
 
 def test_a_planner_that_is_finished_at_once_ends_the_run_with_its_reason(project: Project) -> None:

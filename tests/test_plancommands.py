@@ -160,7 +160,34 @@ def test_a_rejected_revision_is_gone_with_its_reason(asking: Project) -> None:
     assert asking.do("reject", "not that").status == 0
     assert asking.events("RevisionRejected")[0]["reason"] == "not that"
     assert list(asking.statuses()) == ["Plan-01"]
+    assert "Plan-01  🚫 rejected" in asking.do("status").out
     assert asking.do("reject").status == 2
+
+
+def test_a_revision_of_which_nothing_holds_is_not_put_before_a_person(project: Project) -> None:
+    lost = FIRST | {"add": [ONE | {"needs": ["X-1"]}]}
+    answers(project, Plan_01=lost, Plan_02=FIRST)
+
+    done = project.do("auto", "Find the one", "--budget", "5", "--ask")
+
+    assert done.status == 3
+    assert [event["source"] for event in project.events("RevisionProposed")] == ["Plan-02"]
+    assert (
+        "it waits for 'X-1', which there is not"
+        in (project.workspace / "attempts" / "Plan-02.1" / "prompt.md").read_text()
+    )
+    assert "Plan-01  ❌ refused" in project.do("status").out
+
+
+def test_what_could_not_be_read_of_a_revision_is_still_told_when_it_is_approved(project: Project) -> None:
+    answers(
+        project, Plan_01=FIRST | {"add": [ONE, {"title": "...", "description": "-", "worker": "general"}]}
+    )
+    project.do("auto", "Find the one", "--budget", "5", "--ask")
+
+    done = project.do("approve")
+
+    assert "refused: add[1].title says nothing: a task has a title or a description" in done.out
 
 
 def test_no_other_revision_is_handed_in_while_one_waits(asking: Project) -> None:

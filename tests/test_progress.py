@@ -95,6 +95,7 @@ def test_the_document_has_the_growth_and_the_origin_of_each_task() -> None:
         "added": 2,
         "taken_out": {},
         "deferred": {"T-04": "max_tasks of 3 is reached"},
+        "given_up": {},
         "now": 3,
         "completed": 1,
         "rounds": 1,
@@ -150,10 +151,15 @@ def test_an_accepted_revision_is_a_line_for_each_of_its_first_changes() -> None:
 
 def test_a_planning_call_and_a_refusal_are_one_line_each() -> None:
     asked = line(grown(), PlanRevised, by="program", call="replanning", considered=("T-01",))
-    refused = line(grown(), RevisionRejected, by="planner", reason="nothing\nof it holds")
+    facts: dict[str, Any] = {"by": "planner", "refused": ("add X",), "again": ("T-01",)}
+    refused = line(grown(), RevisionRejected, reason="nothing\nof it holds", **facts)
+    silent = line(grown(), RevisionRejected, by="planner", reason="all is well")
+    unwanted = line(grown(), RevisionRejected, by="person", reason="not that")
 
     assert asked == "replanning asked for over the reports of T-01"
-    assert refused == "revision refused: nothing of it holds"
+    assert refused == "revision refused: nothing of it holds; told once more: T-01"
+    assert silent == "nothing is changed: all is well"
+    assert unwanted == "revision rejected by a person: not that"
 
 
 def test_a_session_task_that_failed_its_check_waits_for_a_session_and_for_no_clock() -> None:

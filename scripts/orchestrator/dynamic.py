@@ -7,14 +7,14 @@ answer becomes part of the plan by one event; between the two a crash loses noth
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
 from orchestrator.core import calls, consequences, planningbrief, rounds
 from orchestrator.core.events import Call, PlanRevised, RevisionProposed, RevisionRejected, TaskBlocked
-from orchestrator.core.plan import Task
+from orchestrator.core.plan import Names, Task
 from orchestrator.core.replanning import is_planning
 from orchestrator.core.revising import Revised, revised
 from orchestrator.core.revision import By, Revision, read, where
@@ -34,7 +34,21 @@ LARGEST_ANSWER = 1 << 20
 FOUND_MISSING = "what the synthesis found missing"
 NOTHING_MISSING = "the results are joined and nothing is missing"
 NOT_OPENED_AGAIN = "the results are joined; no other round is opened for what is missing"
-NOTHING_ASKED = "it asks for nothing"
+NOTHING_SAID = "it says nothing"
+
+
+class Suggestion(NamedTuple):
+    """A revision that somebody asks for, and where it comes from: a file of the inbox, or a planning call.
+
+    `considered` are the tasks whose reports it follows from; `unread` is what could not be read of it.
+    """
+
+    revision: Revision
+    by: By
+    order: str = ""
+    source: str = ""
+    considered: Names = ()
+    unread: Names = ()
 
 
 class Planner:
@@ -73,7 +87,7 @@ class Planner:
 
     def join(self) -> None:
         """Begin a synthesis of what there is, wherever the rounds stand."""
-        self._begin("synthesis", tuple(self._state.replanning.news))
+        self._begin("synthesis", rounds.to_join(self._state))
 
     def obey(self, order: Order) -> bool:
         """Take in what a person says about the plan: a revision of their own, or yes or no to one that waits.
@@ -84,14 +98,21 @@ class Planner:
         proposed = self._state.replanning.proposed
         if order.order == "revise":
             if proposed is None and order.revision is not None:
-                self._take(order.revision, "person", (), order=order.name)
+                self._take(Suggestion(order.revision, "person", order=order.name))
             return proposed is None
         if proposed is None or order.about not in (0, proposed.seq):
             # Decided meanwhile: it was not this one that was shown to the person.
             return True
         if order.order == "approve":
-            asked: dict[str, Any] = {"source": proposed.source, "considered": proposed.considered}
-            self._apply(proposed.revision, proposed.by, (), order=order.name, **asked)
+            shown = Suggestion(
+                proposed.revision,
+                proposed.by,
+                order.name,
+                proposed.source,
+                proposed.considered,
+                proposed.refused,
+            )
+            self._take(shown, approved=True)
         else:
             reason = one_line(order.text, 500) or "a person does not want it"
             stamp = self._dispatcher.stamp()
@@ -102,18 +123,17 @@ class Planner:
         return True
 
     def _take_answer(self, name: str) -> None:
-        call, considered = self._state.replanning.calls[name]
-        tree, unread = self._answer(name)
+        asked = self._state.replanning.calls[name]
+        tree, wrong = self._answer(name)
         revision, problems = read(calls.as_revision(tree))
-        refused = (*unread, *(f"{where(problem.path)} {problem.message}" for problem in problems))
-        if call == "synthesis":
+        unread = (*wrong, *(f"{where(problem.path)} {problem.message}" for problem in problems))
+        if asked.call == "synthesis":
             made = len(self._state.replanning.syntheses) - 1
             add = revision.add if rounds.synthesis_may_add(self._state, made) else ()
             short = revision.add or tree.get("missing")
             reason = FOUND_MISSING if add else NOT_OPENED_AGAIN if short else NOTHING_MISSING
             revision = Revision(reason=reason, add=add)
-        facts = {"source": name, "considered": considered}
-        self._take(revision, "planner", refused, first=call == "analysis", **facts)
+        self._take(Suggestion(revision, "planner", "", name, asked.considered, unread))
 
     def _answer(self, name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
         """What a planning call answered, as data, and what is wrong with it."""
@@ -132,55 +152,44 @@ class Planner:
             return {}, (f"the answer is not JSON: {one_line(str(error), 200)}",)
         return (tree, ()) if isinstance(tree, dict) else ({}, ("the answer is not a JSON object",))
 
-    def _take(self, revision: Revision, by: By, unread: Sequence[str], **facts: Any) -> None:
-        """Apply a revision, or put it before a person where the plan says so."""
-        plan = self._state.plan
+    def _take(self, suggestion: Suggestion, *, approved: bool = False) -> None:
+        """Apply what holds of a suggestion, or put it before a person where the plan says so."""
+        plan, growth, revision = self._state.plan, self._state.replanning, suggestion.revision
         assert plan is not None
-        if plan.replan == "ask" and not revision.is_empty:
-            facts.pop("first", None)
-            event = RevisionProposed(**self._dispatcher.stamp(), revision=revision, by=by, **facts)
-            self._dispatcher.record(event)
-        else:
-            self._apply(revision, by, unread, **facts)
-
-    def _apply(
-        self, revision: Revision, by: By, unread: Sequence[str], *, first: bool = False, **facts: Any
-    ) -> None:
-        first = first or self._state.replanning.first is None
-        found = revised(self._state, revision, self._types, by, facts.get("considered", ()), first=first)
-        refused = (*unread, *found.refused)
-        if by == "planner" and refused and not found.changes and not self._state.replanning.refused:
-            # What was refused is said back once before the planning ends by such an answer.
-            revision = replace(revision, finish="")
-        says = found.changes or revision.context or revision.finish or revision.analysis
-        if not says:
-            reason = "; ".join(refused) or revision.reason or NOTHING_ASKED
-            facts.pop("considered", None)
-            event = RevisionRejected(
-                **self._dispatcher.stamp(), by=by, reason=one_line(reason, 500), refused=refused, **facts
-            )
-            self._dispatcher.record(event)
+        call = growth.calls.get(suggestion.source)
+        first = growth.first is None or (call is not None and call.call == "analysis")
+        found = revised(self._state, revision, self._types, suggestion.by, suggestion.considered, first=first)
+        facts: dict[str, Any] = {**self._dispatcher.stamp(), "by": suggestion.by}
+        facts |= {"source": suggestion.source, "order": suggestion.order}
+        if found.changes and plan.replan == "ask" and not approved:
+            facts |= {"considered": suggestion.considered, "refused": suggestion.unread}
+            self._dispatcher.record(RevisionProposed(**facts, revision=revision))
             return
-        self._dispatcher.revise(self._revision_event(revision, by, found, refused, facts))
+        facts["refused"] = refused = (*suggestion.unread, *found.refused)
+        if suggestion.by == "planner" and refused and not found.changes:
+            facts["again"] = again = growth.untold(suggestion.source)
+            if again or not growth.refused:
+                # What was refused is said back once before the planning ends by such an answer.
+                revision = replace(revision, finish="")
+        if found.changes or revision.context or revision.finish or revision.analysis:
+            self._revise(revision, found, {**facts, "considered": suggestion.considered})
+        else:
+            reason = "; ".join(refused) or revision.reason or NOTHING_SAID
+            self._dispatcher.record(RevisionRejected(**facts, reason=one_line(reason, 500)))
 
-    def _revision_event(
-        self, revision: Revision, by: By, found: Revised, refused: Sequence[str], facts: Mapping[str, Any]
-    ) -> PlanRevised:
+    def _revise(self, revision: Revision, found: Revised, facts: Mapping[str, Any]) -> None:
         event = PlanRevised(
-            **self._dispatcher.stamp(), by=by, reason=revision.reason, refused=tuple(refused),
-            tasks=found.tasks, dropped=found.dropped, deferred=found.deferred, asked=found.asked,
-            origins=found.origins, reassigned=found.reassigned, in_vain=found.in_vain,
-            changes=found.changes, near=found.near,
-            context=revision.context, analysis=revision.analysis, finish=revision.finish,
-            workers=self._types_of(found.tasks), **facts,
+            **facts, reason=revision.reason, tasks=found.tasks, dropped=found.dropped, deferred=found.deferred,
+            asked=found.asked, origins=found.origins, reassigned=found.reassigned, in_vain=found.in_vain,
+            changes=found.changes, near=found.near, context=revision.context, analysis=revision.analysis,
+            finish=revision.finish, workers=self._types_of(found.tasks),
         )  # fmt: skip
-        if question := found.asked.get(""):
-            return self._with_question(event, question)
-        return event
+        question = found.asked.get("")
+        self._dispatcher.revise(self._with_question(event, question) if question else event)
 
     def _with_question(self, event: PlanRevised, question: str) -> PlanRevised:
         """A question about the whole holds up the next planning call, which is told the answer."""
-        task = self._call_task("replanning", (), beside=event.tasks)
+        task = self._call_task("replanning", event.considered, beside=event.tasks)
         asked = {name: text for name, text in event.asked.items() if name} | {task.id: question}
         workers = self._types_of((*event.tasks, task))
         return replace(event, tasks=(*event.tasks, task), asked=asked, call="replanning", workers=workers)

@@ -19,7 +19,7 @@ from orchestrator.core.learning import DEFAULT_SECONDS
 from orchestrator.core.plan import seconds
 from orchestrator.core.redaction import Redactor
 from orchestrator.core.state import RunState, TaskState
-from orchestrator.core.tables import labelled
+from orchestrator.core.tables import labelled_of
 from orchestrator.core.text import clean, duration, one_line
 from orchestrator.edges.workspace import Workspace
 from orchestrator.progress import summary
@@ -98,7 +98,10 @@ class Live:
         told = self._activity(task) if task.running else one_line(task.reason or task.task.title)
         label = f"{task.task.id} {one_line(task.task.title, 30)}"
         table.add_row(
-            Text(label), Text(labelled(task.status, self._ascii)), Text(duration(ended - since)), Text(told)
+            Text(label),
+            Text(labelled_of(self.state, task, self._ascii)),
+            Text(duration(ended - since)),
+            Text(told),
         )
 
     def _activity(self, task: TaskState) -> str:

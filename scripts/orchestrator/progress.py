@@ -36,7 +36,7 @@ from orchestrator.core.events import (
 from orchestrator.core.history import told
 from orchestrator.core.rundocument import holding, run_state
 from orchestrator.core.state import STATUSES, RunState, TaskState
-from orchestrator.core.tables import labelled
+from orchestrator.core.tables import labelled_of
 from orchestrator.core.taskstate import by_status
 from orchestrator.core.text import counted, dollars, duration, listed, one_line
 from orchestrator.edges.workspace import Workspace
@@ -288,7 +288,7 @@ def status_lines(
         order = {status: i for i, status in enumerate(_FIRST)}
         shown = nsmallest(most, shown, key=lambda task: (order[task.status], task.index))
     for task in shown:
-        lines.append(_row(task, ascii_only))
+        lines.append(_row(state, task, ascii_only))
         if then := _next(task, now):
             lines.append(f"           {then}")
     if len(state.tasks) > most:
@@ -311,10 +311,12 @@ _FIRST = (
 assert set(_FIRST) == set(STATUSES)
 
 
-def _row(task: TaskState, ascii_only: bool) -> str:
-    status = labelled(task.status, ascii_only)
+def _row(state: RunState, task: TaskState, ascii_only: bool) -> str:
+    status = labelled_of(state, task, ascii_only)
     # Why a task failed and what a blocked one asks stand on a line of their own.
     reason = "" if task.mark in ("completed", "blocked", "failed") else one_line(task.reason, 100)
+    if task.mark == "completed" and (fate := state.replanning.fates.get(task.task.id)):
+        reason = one_line(fate.why, 100)
     words = [f"  {task.task.id:<8}", f"{status:<14}", one_line(task.task.title, 50), reason]
     return " ".join(word for word in words if word).rstrip()
 

@@ -99,6 +99,8 @@ class PlanRevised(_Event, frozen=True):
     completed: int = 0
     """How many tasks a synthesis joins."""
     considered: Names = ()
+    again: Names = ()
+    """The tasks whose reports are told once more, for all that was asked for because of them is refused."""
     context: str | None = None
     analysis: Analysis | None = None
     finish: str = ""
@@ -106,13 +108,14 @@ class PlanRevised(_Event, frozen=True):
 
 
 class RevisionProposed(_Event, frozen=True):
-    """A revision waits for a person; `refused` are those parts of it that would not hold now."""
+    """A revision waits for a person; `refused` are those parts of it that could not be read."""
 
     revision: Revision
     by: By
     source: str = ""
     order: str = ""
     considered: Names = ()
+    refused: Names = ()
 
 
 class RevisionRejected(_Event, frozen=True):
@@ -123,6 +126,8 @@ class RevisionRejected(_Event, frozen=True):
     source: str = ""
     order: str = ""
     refused: Names = ()
+    again: Names = ()
+    """The tasks whose reports are told once more, together with what was refused."""
     finish: str = ""
 
 

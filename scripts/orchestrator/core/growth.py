@@ -12,7 +12,7 @@ from orchestrator.core import rounds
 from orchestrator.core.replanning import MOST_ROUNDS_SHOWN, Round, is_planning
 from orchestrator.core.revision import KINDS, Analysis, Draft, Revision
 from orchestrator.core.state import RunState, TaskState
-from orchestrator.core.text import counted, one_line
+from orchestrator.core.text import counted, listed, one_line
 from orchestrator.core.workers import PLANNER
 
 TWO_UNKNOWN, FIVE_TASKS, THREE_TYPES = 2, 5, 3
@@ -199,6 +199,9 @@ def lines(state: RunState) -> Iterator[str]:
         yield f"limit reached: {one_line(reached, 200)}"
     elif why := over(state):
         yield f"planning ended: {one_line(why, 200)}"
+    if given_up := growth.given_up:
+        why = next(iter(given_up.values()))
+        yield f"told twice and refused twice, so nothing follows from: {listed(list(given_up))} ({one_line(why, 160)})"
 
 
 def document(state: RunState) -> dict[str, Any] | None:
@@ -212,6 +215,7 @@ def document(state: RunState) -> dict[str, Any] | None:
         "added": found.added,
         "taken_out": {task.task.id: task.reason for task in taken_out(state)},
         "deferred": facts.deferred,
+        "given_up": facts.given_up,
         "now": found.now,
         "completed": found.done,
         "rounds": facts.rounds,

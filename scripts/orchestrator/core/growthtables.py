@@ -11,7 +11,7 @@ from orchestrator.core.history import why
 from orchestrator.core.replanning import Round
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.summary import advice
-from orchestrator.core.tables import Row, clock, labelled
+from orchestrator.core.tables import Row, clock, labelled_of
 from orchestrator.core.text import counted, duration, markdown
 from orchestrator.core.workers import PLANNER
 
@@ -35,6 +35,7 @@ def variables(state: RunState) -> dict[str, object]:
         "rounds_made": state.replanning.rounds,
         "rounds": [_round(entry) for entry in state.replanning.history],
         **_items("deferred", [_of_task(state, name, why) for name, why in state.replanning.deferred.items()]),
+        **_items("given_up", [_of_task(state, name, why) for name, why in state.replanning.given_up.items()]),
         **_items("taken_out", [_gone(task) for task in growth.taken_out(state)]),
         **_items("questions", [advice(task) for task in state.tasks if task.mark == "blocked"]),
         "proposal": _proposal(state),
@@ -109,18 +110,19 @@ def _proposal(state: RunState) -> Row | None:
 
 
 def _call(state: RunState, task: TaskState) -> Row:
-    call, considered = state.replanning.calls.get(task.task.id, ("", ()))
+    asked = state.replanning.calls.get(task.task.id)
+    fate = state.replanning.fates.get(task.task.id) if task.mark == "completed" else None
     return {
         "task": cell(task.task.id),
         "agent": agent_name(task.agent),
-        "call": cell(call),
-        "considered": names(considered),
-        "status": labelled(task.status),
+        "call": cell(asked.call if asked else ""),
+        "considered": names(asked.considered if asked else ()),
+        "status": labelled_of(state, task),
         "start": clock(task.started),
         "end": "–" if task.running else clock(task.ended),
         "attempts": task.number,
         "usd": f"{task.cost_usd:.4f}",
-        "outcome": cell(why(task.outcome, task.reason), 160),
+        "outcome": cell(f"answered, {fate.why}" if fate else why(task.outcome, task.reason), 160),
         "file": result_file(task.agent),
     }
 

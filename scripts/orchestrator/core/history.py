@@ -254,7 +254,7 @@ def told(event: Event) -> str:
         case RevisionProposed():
             return f"a revision waits for a person: {event.revision.reason}"
         case RevisionRejected():
-            return f"revision refused: {event.reason}"
+            return _told_of_rejection(event)
         case RunRolledBack():
             return f"rolled back to event {event.to}; what came after it is in {event.archive}"
         case AttemptStarted():
@@ -281,6 +281,15 @@ def told(event: Event) -> str:
             return "plan verified" if event.passed else f"plan not verified: {event.reason}"
         case RunFinished():
             return f"run ended with exit status {event.exit}: {event.reason}"
+
+
+def _told_of_rejection(event: RevisionRejected) -> str:
+    if event.by == "person":
+        return f"revision rejected by a person: {event.reason}"
+    again = f"; told once more: {', '.join(event.again)}" if event.again else ""
+    return (
+        f"revision refused: {event.reason}{again}" if event.refused else f"nothing is changed: {event.reason}"
+    )
 
 
 def _told_of_revision(event: PlanRevised) -> str:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.core.events import Origin, PlanRevised, RevisionProposed, RevisionRejected
 from orchestrator.core.plan import Names, Task, TaskOutline
@@ -21,7 +23,10 @@ MOST_ROUNDS_SHOWN = 50
 
 
 class News(Struct, frozen=True):
-    """What an ended task has to say to the planning; `mark` is the fate of the task, None where it has none yet."""
+    """What an ended task has to say to the planning; `mark` is the fate of the task, None where it has none yet.
+
+    `again`: an answer that took it up was refused as a whole, and it is told once more.
+    """
 
     task: str
     attempt: int
@@ -30,6 +35,7 @@ class News(Struct, frozen=True):
     outcome: str
     reason: str
     report: Report | None
+    again: bool = False
 
     @property
     def worth_planning(self) -> bool:
@@ -40,6 +46,21 @@ class News(Struct, frozen=True):
         return report is not None and bool(
             report.status != "complete" or report.discoveries or report.new_tasks or report.questions
         )
+
+
+class Asked(NamedTuple):
+    """A planning call: what for, the tasks whose reports it considers, and when it was asked for."""
+
+    call: str
+    considered: Names
+    time: datetime
+
+
+class Fate(NamedTuple):
+    """What came of an answer that changed nothing: `refused`, `rejected` or `planned nothing`, and why."""
+
+    word: str
+    why: str
 
 
 class Round(Struct, frozen=True):
@@ -63,6 +84,8 @@ class Replanning:
     under way. `in_vain` counts the last planning calls that brought nothing. `finish` is why nothing more is
     planned. `joined` is how many tasks were completed when a synthesis last began.
     `reassigned` are tasks that were given to another worker type, model or description after they had failed.
+    `refused` and `near` are of the planner's last answer. `given_up` are tasks whose reports were told twice, both
+    answers refused as a whole, with the reason. `fates` are of the planning calls whose answers changed no task.
     """
 
     def __init__(self) -> None:
@@ -70,7 +93,7 @@ class Replanning:
         self.origins: dict[str, Origin] = {}
         self.deferred: dict[str, str] = {}
         self.news: dict[str, News] = {}
-        self.calls: dict[str, tuple[str, Names]] = {}
+        self.calls: dict[str, Asked] = {}
         self.open_call = ""
         self.made = 0
         self.rounds = 0
@@ -84,6 +107,8 @@ class Replanning:
         self.context = ""
         self.refused: Names = ()
         self.near: Names = ()
+        self.given_up: dict[str, str] = {}
+        self.fates: dict[str, Fate] = {}
         self.finish = ""
         self.proposed: RevisionProposed | None = None
         self.reassigned: set[str] = set()
@@ -95,6 +120,7 @@ class Replanning:
     def hear(self, news: News) -> None:
         """An attempt ended for good, or a task began to wait for a person."""
         self.news[news.task] = news
+        self.given_up.pop(news.task, None)
 
     def revise(self, event: PlanRevised, tasks: Iterable[Task | TaskOutline]) -> None:
         """Take in that the plan was changed; `tasks` are all it has now."""
@@ -106,6 +132,9 @@ class Replanning:
         self.context = self.context if event.context is None else event.context
         self.analysis = event.analysis or self.analysis
         self.finish = event.finish or self.finish
+        led_to = (origin.of for origin in event.origins.values())
+        for name in (*event.dropped, *led_to, *(task.id for task in event.tasks)):
+            self.given_up.pop(name, None)
         if event.by != "program":
             count = sum(not is_planning(task) for task in tasks) - len(self.deferred)
             self._close(event, event.changes, event.refused, event.near, count)
@@ -116,7 +145,7 @@ class Replanning:
 
     def _open(self, event: PlanRevised) -> None:
         self.open_call = next(task.id for task in event.tasks if is_planning(task))
-        self.calls[self.open_call] = (event.call or "", event.considered)
+        self.calls[self.open_call] = Asked(event.call or "", event.considered, event.time)
         self.made += 1
         if event.call == "synthesis":
             self.syntheses.append(self.open_call)
@@ -130,7 +159,8 @@ class Replanning:
     def reject(self, event: RevisionRejected, count: int) -> None:
         """Nothing of a revision holds, or a person does not want it."""
         self.finish = event.finish or self.finish
-        self._close(event, (), event.refused or (event.reason,), (), count)
+        refused = (event.reason,) if event.by == "person" else event.refused
+        self._close(event, (), refused, (), count)
 
     def keep_deferred(self, skipped: Collection[str]) -> None:
         """A person wrote another plan: what it makes run, or leaves out, is not put off any more."""
@@ -148,27 +178,60 @@ class Replanning:
             self.open_call = name
             self.failed_calls = max(self.failed_calls - 1, 0)
 
+    def untold(self, source: str) -> Names:
+        """The tasks whose reports are told once more, where all that the answer to them asks for is refused."""
+        if source not in self.calls or source in self.syntheses:
+            return ()
+        known = (self.news.get(name) for name in self.calls[source].considered)
+        return tuple(news.task for news in known if news and news.worth_planning and not news.again)
+
     def _close(
         self, event: PlanRevised | RevisionRejected, changes: Names, refused: Names, near: Names, count: int
     ) -> None:
         self.proposed = None
         if event.source == self.open_call:
             self.open_call = ""
-        for name in self._considered(event.source):
-            self.news.pop(name, None)
+        # After a question about the whole the call that is told the answer considers the same reports.
+        if event.source in self.calls and not getattr(event, "call", None):
+            self._settle(event, changes)
         if event.source and event.source not in self.syntheses:
             self.rounds += 1
-            self.in_vain = 0 if changes and not getattr(event, "in_vain", False) else self.in_vain + 1
+            useful = changes and not getattr(event, "in_vain", False)
+            # What is told again is decided by the answer to that.
+            self.in_vain = 0 if useful else self.in_vain + (not event.again)
+            if not changes and (fate := _fate(event)):
+                self.fates[event.source] = fate
         self.decisions += len(changes)
-        self.refused, self.near = refused, near
+        if event.source:
+            self.refused, self.near = refused, near
         entry = Round(self.rounds, event.time, event.by, event.reason, changes, refused, count)
         self.history = [*self.history, entry][-MOST_ROUNDS_SHOWN:]
 
-    def _considered(self, call: str) -> Names:
-        return self.calls[call][1] if call in self.calls else ()
+    def _settle(self, event: PlanRevised | RevisionRejected, changes: Names) -> None:
+        """What a call considered is done with, but for what is told again; what was heard since then stays."""
+        asked = self.calls[event.source]
+        for news in [self.news[name] for name in asked.considered if name in self.news]:
+            if news.time > asked.time:
+                continue
+            if news.task in event.again:
+                self.news[news.task] = replace(news, again=True)
+                continue
+            del self.news[news.task]
+            if news.again and event.refused and not changes:
+                self.given_up[news.task] = event.refused[0]
 
 
 _FIRST = Origin()
+
+
+def _fate(event: PlanRevised | RevisionRejected) -> Fate | None:
+    """What came of an answer without a change of a task; None for one that ends the planning."""
+    if event.by == "person":
+        return Fate("rejected", event.reason)
+    if event.refused:
+        more = f" (and {len(event.refused) - 1} more)" if len(event.refused) > 1 else ""
+        return Fate("refused", f"{event.refused[0]}{more}")
+    return None if event.finish else Fate("planned nothing", event.reason)
 
 
 def is_planning(task: Task | TaskOutline) -> bool:

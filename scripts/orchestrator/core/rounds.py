@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from orchestrator.core.events import Call
 from orchestrator.core.plan import Names
-from orchestrator.core.replanning import News
+from orchestrator.core.replanning import News, is_planning
 from orchestrator.core.state import DEAD, RunState, TaskState
 
 TOGETHER = 3
@@ -56,10 +56,17 @@ def wanted(state: RunState, now: datetime) -> Wanted | None:
     if _replanning_is_due(state, tasks, now):
         return Wanted("replanning", tuple(growth.news))
     if _synthesis_is_due(state, tasks):
-        # What a bound left unheard stays news: with a wider bound the next run takes it up.
-        left = {news.task for news in _left_by_bound(state)}
-        return Wanted("synthesis", tuple(name for name in growth.news if name not in left))
+        return Wanted("synthesis", to_join(state))
     return None
+
+
+def to_join(state: RunState) -> Names:
+    """The tasks whose reports a synthesis is the last to take up.
+
+    What a bound left unheard stays news: with a wider bound the next run takes it up.
+    """
+    left = {news.task for news in _left_by_bound(state)}
+    return tuple(name for name in state.replanning.news if name not in left)
 
 
 def synthesis_may_add(state: RunState, made: int) -> bool:
@@ -117,21 +124,14 @@ def _made_good(state: RunState) -> int:
     A later one has done their work, or the plan is not to be planned any more.
     """
     done, found = set(), 0
-    for name, (call, _) in reversed(state.replanning.calls.items()):
-        task, plans = state.by_id.get(name), call != "synthesis"
+    for name, asked in reversed(state.replanning.calls.items()):
+        task, plans = state.by_id.get(name), asked.call != "synthesis"
         if task is not None and task.mark == "completed":
             done.add(plans)
         found += task is not None and task.mark in DEAD and (plans in done or not state.replans)
     return found
 
 
-def all_completed(state: RunState) -> bool:
-    """Whether nothing of the plan is left undone."""
-    return state.tally["completed"] + _made_good(state) == len(state.tasks)
-
-
-def to_escalate(state: RunState) -> list[TaskState]:
-    """The failed tasks about which a person is to be asked now: planning anew has not helped them, or cannot."""
 def to_retry(state: RunState) -> list[str]:
     """The tasks that get fresh attempts where all that failed, or waits for a person, is to have them.
 
@@ -146,6 +146,13 @@ def to_retry(state: RunState) -> list[str]:
     ]
 
 
+def all_completed(state: RunState) -> bool:
+    """Whether nothing of the plan is left undone."""
+    return state.tally["completed"] + _made_good(state) == len(state.tasks)
+
+
+def to_escalate(state: RunState) -> list[TaskState]:
+    """The failed tasks about which a person is to be asked now: planning anew has not helped them, or cannot."""
     if not state.tally["failed"] or state.halted or may_be_rescued(state):
         return []
     return [task for task in state.tasks if task.mark == "failed" and task.task.on_failure == "escalate"]

@@ -104,7 +104,9 @@ def holding(state: RunState, pid: int | None, now: datetime) -> dict[str, Any] |
 
 
 def _row(task: TaskState, state: RunState) -> _Row:
-    origin = state.replanning.origin_of(task.task.id)
+    known = state.replanning
+    origin, fate = known.origin_of(task.task.id), known.fates.get(task.task.id)
+    reason = f"{fate.word}: {fate.why}" if fate and task.mark == "completed" else task.reason
     return _Row(
         task.task.id,
         agent_name(task.agent),
@@ -112,7 +114,7 @@ def _row(task: TaskState, state: RunState) -> _Row:
         task.task.worker,
         task.status,
         task.outcome or None,
-        task.reason or None,
+        reason or None,
         task.number,
         round(task.cost_usd, 6),
         task.started,

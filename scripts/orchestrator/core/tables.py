@@ -60,6 +60,17 @@ def labelled(status: str, ascii_only: bool = False) -> str:
     return f"{(ASCII_ICONS if ascii_only else ICONS)[status]} {status}"
 
 
+def labelled_of(state: RunState, task: TaskState, ascii_only: bool = False) -> str:
+    """The status of a task with its icon; of a planning call whose answer changed nothing, what came of that."""
+    fate = state.replanning.fates.get(task.task.id) if task.mark == "completed" else None
+    if fate is None:
+        return labelled(task.status, ascii_only)
+    return f"{(ASCII_ICONS if ascii_only else ICONS)[_LIKE[fate.word]]} {fate.word}"
+
+
+_LIKE = {"refused": "failed", "rejected": "cancelled", "planned nothing": "completed"}
+
+
 def _agent(number: int | None) -> str:
     return "–" if number is None else agent_name(number)
 
