@@ -89,6 +89,17 @@ def test_plan_says_which_tasks_are_for_a_session_and_that_no_worker_is_paid(proj
     )
 
 
+def test_status_in_json_says_that_a_run_waits_while_a_session_works_on_it(project: Project) -> None:
+    plan(project, session("A"))
+    project.do("next")
+    before = project.document()["run"]["state"]
+    project.do("start", "A")
+    run = project.document()["run"]
+    assert (before, run["state"], run["exit"]) == ("waiting", "waiting", 3)
+    project.do("finish", "A", "--result", hand_in(project))
+    assert project.document()["run"]["state"] == "finished"
+
+
 def test_finish_tells_what_is_at_work_from_what_can_be_started(project: Project) -> None:
     plan(project, session("A"), session("B"), session("C"), session("D"))
     for name in ("A", "B", "C"):

@@ -199,3 +199,12 @@ def test_a_run_that_a_session_works_on_is_not_called_finished() -> None:
     assert sessions.startswith("a session is at work on A (since 2025-03-01 ")
     assert "to be started: B; its tasks: " in sessions
     assert "finish A --result FILE" in rows[1]
+
+
+def test_what_stopped_a_run_is_told_also_while_a_session_still_works_on_it() -> None:
+    story = Story(Task(id="A", cli="session"), Task(id="B"))
+    story.start("A").tell(RunFinished, exit=4, reason="the budget of $1.00 is spent")
+
+    assert told(story).split("\n")[0] == (
+        "run r-1: waiting for a session (the budget of $1.00 is spent, exit 4)"
+    )

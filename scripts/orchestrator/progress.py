@@ -300,9 +300,12 @@ def _stands(state: RunState, pid: int | None) -> str:
     """Where the run stands in words; one that a session works on has not finished, though its dispatcher has."""
     if not state.finished:
         return run_state(state, pid)
-    if sessiontasks.holds_up(state):
-        return f"waiting for a session (exit {state.finished.exit})"
-    return f"{run_state(state, pid)} ({one_line(state.finished.reason)}, exit {state.finished.exit})"
+    ended = f"exit {state.finished.exit}"
+    if not sessiontasks.holds_up(state):
+        return f"{run_state(state, pid)} ({one_line(state.finished.reason)}, {ended})"
+    if state.finished.exit != sessiontasks.WAITS:
+        ended = f"{one_line(state.finished.reason)}, {ended}"
+    return f"waiting for a session ({ended})"
 
 
 _FIRST = (

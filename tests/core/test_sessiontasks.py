@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC
 
+import pytest
 from story import Story
 
 from orchestrator.core import sessiontasks
@@ -25,11 +26,22 @@ def test_what_is_at_work_is_told_with_the_time_of_its_start() -> None:
     assert sessiontasks.under_way(Story(session("A")).state, UTC) == ""
 
 
-def test_only_a_run_that_ended_for_want_of_a_session_is_held_up_by_one() -> None:
-    story = Story(session("A")).start("A")
+def test_a_run_that_ended_for_want_of_a_session_is_held_up_by_one() -> None:
+    story = Story(session("A"))
     assert not sessiontasks.holds_up(story.state)
     assert sessiontasks.holds_up(story.tell(RunFinished, exit=3, reason="waiting for a session").state)
     assert not sessiontasks.holds_up(story.tell(RunFinished, exit=4, reason="deadline").state)
+
+
+@pytest.mark.parametrize("status", [1, 3, 4, 5])
+def test_whatever_stopped_the_dispatcher_a_session_at_work_holds_the_run_up(status: int) -> None:
+    story = Story(session("A")).start("A")
+    assert sessiontasks.holds_up(story.tell(RunFinished, exit=status, reason="x").state)
+
+
+def test_a_run_that_a_person_stopped_is_held_up_by_nobody() -> None:
+    story = Story(session("A")).start("A").tell(RunFinished, exit=130, reason="interrupted")
+    assert not sessiontasks.holds_up(story.state)
 
 
 def test_a_run_without_such_tasks_waits_for_no_session() -> None:

@@ -70,6 +70,10 @@ def test_a_run_that_a_session_works_on_has_not_ended() -> None:
     assert tables.run_word(story.state) == "waiting for a session (to be started: A, B)"
     story.start("A").tell(RunFinished, exit=3, reason="waiting for a session")
     assert tables.run_word(story.state).startswith("a session is at work on A (since ")
+    story.tell(RunFinished, exit=4, reason="deadline")
+    assert tables.run_word(story.state).startswith(
+        "ended with exit status 4: deadline; a session is at work on "
+    )
 
 
 def test_a_running_task_has_no_end_although_an_earlier_attempt_had() -> None:

@@ -17,6 +17,7 @@ from orchestrator.clis import claude
 from orchestrator.clis.claude_features import features
 from orchestrator.commands import EXIT_CODES, orchestrate
 from orchestrator.core.plan import Task
+from orchestrator.core.rundocument import RUN_STATES
 from orchestrator.core.workers import GENERAL
 
 TEXT = COMMANDS.read_text(encoding="utf-8")
@@ -46,6 +47,11 @@ def test_the_exit_statuses_are_those_of_the_help() -> None:
     told = [row[0] for row in rows(section(TEXT, "## Exit statuses"))]
     assert told == re.findall(r"^  (\d+) ", EXIT_CODES, re.M)
     assert sorted(map(int, told)) == sorted(value for name, value in vars(exits).items() if name.isupper())
+
+
+def test_the_states_of_a_run_are_those_of_status() -> None:
+    told = [in_code(row[0])[0] for row in rows(section(TEXT, "## Where a run stands"))]
+    assert tuple(told) == RUN_STATES
 
 
 def test_the_variables_are_those_that_the_code_knows() -> None:

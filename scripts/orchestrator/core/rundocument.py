@@ -18,6 +18,9 @@ from orchestrator.core.state import RunState, TaskState
 PIECE = 1000
 """Tasks that are encoded together: one by one takes three times as long, all at once a copy of them all."""
 
+RUN_STATES = ("none", "running", "waiting", "interrupted", "finished")
+"""Where a run stands: `waiting` for a session, which works on it or has to; `interrupted`: its dispatcher is gone."""
+
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -73,12 +76,14 @@ def _run(state: RunState, pid: int | None, now: datetime) -> dict[str, Any]:
 
 
 def run_state(state: RunState, pid: int | None) -> str:
-    """`none`, `running`, `interrupted` (its dispatcher is gone) or `finished`."""
+    """One of RUN_STATES; `pid` as for `document`."""
     if not state.run:
         return "none"
-    if pid is not None and not state.finished:
-        return "running"
-    return "finished" if state.finished and state.finished.exit != exits.INTERRUPTED else "interrupted"
+    if state.finished is None:
+        return "interrupted" if pid is None else "running"
+    if state.finished.exit == exits.INTERRUPTED:
+        return "interrupted"
+    return "waiting" if sessiontasks.holds_up(state) else "finished"
 
 
 def holding(state: RunState, pid: int | None, now: datetime) -> dict[str, Any] | None:

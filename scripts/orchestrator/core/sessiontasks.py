@@ -36,8 +36,10 @@ def waiting(state: RunState) -> str:
 
 
 def holds_up(state: RunState) -> bool:
-    """Whether the dispatcher has ended because only a session can go on: the run has not."""
-    return state.finished is not None and state.finished.exit == exits.WAITS and bool(waiting(state))
+    """Whether the dispatcher has ended and the run has not: a session works on it, or only a session can go on."""
+    if state.finished is None or state.finished.exit == exits.INTERRUPTED:
+        return False
+    return bool(at_work(state)) or (state.finished.exit == exits.WAITS and bool(ready(state)))
 
 
 def under_way(state: RunState, zone: tzinfo | None) -> str:

@@ -83,9 +83,11 @@ def clock(moment: datetime | None) -> str:
 def run_word(state: RunState) -> str:
     """Where the run as a whole stands: one word, and how it ended where it has."""
     if state.finished:
-        if sessiontasks.holds_up(state):
-            return sessiontasks.under_way(state, UTC) or sessiontasks.waiting(state)
-        return f"ended with exit status {state.finished.exit}: {one_line(state.finished.reason)}"
+        ended = f"ended with exit status {state.finished.exit}: {one_line(state.finished.reason)}"
+        if not sessiontasks.holds_up(state):
+            return ended
+        sessions = sessiontasks.under_way(state, UTC) or sessiontasks.waiting(state)
+        return sessions if state.finished.exit == sessiontasks.WAITS else f"{ended}; {sessions}"
     if state.started is None:
         return "planned"
     return "running" if state.running else "under way"
