@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-
 import pytest
 from fakes import Simulation, plan, task
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.core.advice import MOST_OVERLAPS, outlook
-from orchestrator.core.overlap import writes_overlap
+from orchestrator.core.advice import outlook
 from orchestrator.core.plan import Limits, Plan
 
 
@@ -83,70 +79,11 @@ def test_idle_workers_are_said() -> None:
     assert wide.warnings == []
 
 
-def test_overlapping_writes_are_named_in_pairs() -> None:
-    tasks = (
-        task("a", writes=("docs/**",)),
-        task("b", writes=("src/x.py",)),
-        task("c", writes=("docs/a.md",)),
-        task("d", writes=("docs/**",)),
-        task("e"),
-    )
-    assert outlook(plan(*tasks), [1.0] * 5).overlaps == [("a", "c"), ("a", "d")]
-
-
-def test_no_more_overlaps_are_named_than_anyone_reads() -> None:
-    tasks = [task(f"T-{n}", writes=(f"out/{n}*", "log.txt")) for n in range(200)]
-    assert len(outlook(plan(*tasks), [1.0] * 200).overlaps) == MOST_OVERLAPS
-
-
-def calls(act: Callable[[], object]) -> int:
-    count = 0
-
-    def note(_frame: object, what: str, _argument: object) -> None:
-        nonlocal count
-        count += what == "call"
-
-    sys.setprofile(note)
-    try:
-        act()
-    finally:
-        sys.setprofile(None)
-    return count
-
-
-@pytest.mark.parametrize("form", ["out/{}.txt", "out/{}/*.txt", "{}/**"])
-def test_overlaps_of_many_different_writes_are_found_without_comparing_all_pairs(form: str) -> None:
-    def cost(tasks: int) -> float:
-        many = plan(*(task(f"T-{n}", writes=(form.format(f"n{n}"),)) for n in range(tasks)))
-        return calls(lambda: outlook(many, [1.0] * tasks)) / tasks
-
-    assert cost(2000) < 1.5 * cost(200)
-
-
 def test_of_two_tasks_that_end_together_both_count_before_the_next_begins() -> None:
     two, freed = [task("A"), task("B")], [task("long-1", "A B"), task("long-2", "A B")]
     short = [task(f"short-{n}") for n in range(4)]
     both = plan(*two, *freed, *short, task("C"), task("D"), limits=Limits(parallelism=4))
     assert outlook(both, [1, 1, 3, 3, 1, 1, 1, 1, 2, 2]).expected_seconds == 4
-
-
-PIECES = st.sampled_from(["a", "b", "*", "**", "a*", "?"])
-GLOBS = st.lists(PIECES, min_size=1, max_size=3).map("/".join)
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.lists(st.lists(GLOBS, min_size=1, max_size=2).map(tuple), min_size=1, max_size=6))
-def test_every_task_with_an_overlap_is_named_and_no_other(writes: list[tuple[str, ...]]) -> None:
-    tasks = [task(f"T-{n}", writes=globs) for n, globs in enumerate(writes)]
-    named = outlook(plan(*tasks), [1.0] * len(tasks)).overlaps
-    assert all(writes_overlap(writes[int(a[2:])], writes[int(b[2:])]) for a, b in named)
-    overlapping = {
-        f"T-{i}"
-        for i, one in enumerate(writes)
-        for j, other in enumerate(writes)
-        if i != j and writes_overlap(one, other)
-    }
-    assert {name for pair in named for name in pair} == overlapping
 
 
 @st.composite

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
-from itertools import takewhile
 
 from msgspec import Struct
 
 from orchestrator.core import graph
-from orchestrator.core.overlap import writes_overlap
+from orchestrator.core.apart import kept_apart
 from orchestrator.core.plan import Plan
 
 FEWEST_TASKS = 3
@@ -24,17 +23,9 @@ FEW_WORKERS = 6
 CLOSE = 0.8
 """A critical path of this share of all work leaves at most a quarter to gain, whatever the parallelism."""
 
-MOST_OVERLAPS = 20
-"""Pairs of overlapping `writes` that are named."""
-
-MOST_COMPARED = 50_000
-"""Comparisons of `writes` until the search for overlaps is given up: half a second."""
-
-Globs = tuple[str, ...]
-
 
 class Outlook(Struct, frozen=True):
-    """The shape of a plan; times in seconds, tasks by id."""
+    """The shape of a plan; times in seconds, tasks by id; `overlaps` are pairs kept apart by their `writes` alone."""
 
     batches: list[list[str]]
     critical_path: list[str]
@@ -51,6 +42,7 @@ def outlook(plan: Plan, weights: Sequence[float], parallelism: int | None = None
     index = {name: i for i, name in enumerate(ids)}
     edges = [[index[name] for name in (*task.needs, *task.after)] for task in plan.tasks]
     depths = graph.batches(edges)
+    writes = [task.writes for task in plan.tasks]
     batches: list[list[str]] = [[] for _ in range(max(depths, default=-1) + 1)]
     for i, depth in enumerate(depths):
         batches[depth].append(ids[i])
@@ -64,7 +56,7 @@ def outlook(plan: Plan, weights: Sequence[float], parallelism: int | None = None
         length,
         work,
         expected,
-        _overlaps(plan),
+        [(ids[one], ids[other]) for one, other in kept_apart(writes, edges, depths)],
         [*_warnings(len(ids), length, work, expected, slots), *_short(plan, weights)],
     )
 
@@ -129,54 +121,3 @@ def _makespan(edges: Sequence[Sequence[int]], weights: Sequence[float], slots: i
                 if not left[i]:
                     heappush(ready, (-remaining[i], i))
     return now
-
-
-def _overlaps(plan: Plan) -> list[tuple[str, str]]:
-    """Tasks whose `writes` overlap and so never run at the same time; one pair for each two sets of globs."""
-    first: dict[Globs, str] = {}
-    neighbours = _Neighbours()
-    found: list[tuple[str, str]] = []
-    left = MOST_COMPARED
-    for task in plan.tasks:
-        if not task.writes:
-            continue
-        if task.writes in first:
-            found.append((first[task.writes], task.id))
-        else:
-            near = neighbours.of(task.writes)
-            left -= len(near)
-            found += [(first[globs], task.id) for globs in near if writes_overlap(globs, task.writes)]
-            first[task.writes] = task.id
-            neighbours.add(task.writes)
-        if len(found) >= MOST_OVERLAPS or left <= 0:
-            break
-    return found[:MOST_OVERLAPS]
-
-
-class _Neighbours:
-    """Which `writes` can overlap at all: those whose beginnings without wildcards lie on one path."""
-
-    def __init__(self) -> None:
-        self._at: dict[Globs, dict[Globs, None]] = {}
-        self._below: dict[Globs, dict[Globs, None]] = {}
-
-    def add(self, writes: Globs) -> None:
-        for glob in writes:
-            start = _beginning(glob)
-            self._at.setdefault(start, {})[writes] = None
-            for length in range(len(start)):
-                self._below.setdefault(start[:length], {})[writes] = None
-
-    def of(self, writes: Globs) -> dict[Globs, None]:
-        near: dict[Globs, None] = {}
-        for glob in writes:
-            start = _beginning(glob)
-            near |= self._below.get(start, {})
-            for length in range(len(start) + 1):
-                near |= self._at.get(start[:length], {})
-        return near
-
-
-def _beginning(glob: str) -> Globs:
-    parts = (part for part in glob.split("/") if part not in ("", "."))
-    return tuple(takewhile(lambda part: not any(sign in part for sign in "*?["), parts))
