@@ -29,6 +29,12 @@ def test_too_few_tasks_do_not_pay(tasks: int) -> None:
     assert seen.warnings == [f"only {tasks} {noun}: doing it directly is quicker than orchestrating it"]
 
 
+@pytest.mark.parametrize("replan", ["ask", "auto"])
+def test_a_plan_that_grows_is_not_called_too_small(replan: str) -> None:
+    seen = outlook(plan(task("A"), task("B"), replan=replan), [1.0, 1.0])
+    assert seen.warnings == []
+
+
 def test_a_chain_does_not_pay() -> None:
     chain = [task("T-0"), *(task(f"T-{n}", f"T-{n - 1}") for n in range(1, 5))]
     assert outlook(plan(*chain), [1.0] * 5).warnings == [

@@ -57,16 +57,18 @@ def outlook(plan: Plan, weights: Sequence[float], parallelism: int | None = None
         work,
         expected,
         [(ids[one], ids[other]) for one, other in kept_apart(writes, edges, depths)],
-        [*_warnings(len(ids), length, work, expected, slots), *_short(plan, weights)],
+        [*_warnings(plan, length, work, expected, slots), *_short(plan, weights)],
     )
 
 
-def _warnings(tasks: int, critical: float, work: float, expected: float, slots: int) -> list[str]:
+def _warnings(plan: Plan, critical: float, work: float, expected: float, slots: int) -> list[str]:
     found = []
+    tasks = len(plan.tasks)
     if tasks < FEWEST_TASKS:
-        found.append(
-            f"only {tasks} task{'s' if tasks > 1 else ''}: doing it directly is quicker than orchestrating it"
-        )
+        # A plan that grows begins small, and says nothing of how large it will be.
+        if plan.replan == "off":
+            noun = "task" if tasks == 1 else "tasks"
+            found.append(f"only {tasks} {noun}: doing it directly is quicker than orchestrating it")
     elif work and critical >= CLOSE * work:
         found.append(
             f"parallel work does not pay: the critical path is {critical / work:.0%} of all work, "
