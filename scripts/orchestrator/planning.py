@@ -14,11 +14,12 @@ from orchestrator import claudeprogram, progress, runs
 from orchestrator.core.advice import Outlook, outlook
 from orchestrator.core.estimate import ASSUMED, Estimate, estimate
 from orchestrator.core.events import PlanAccepted
+from orchestrator.core.grants import Grant, grants
 from orchestrator.core.learning import weights
-from orchestrator.core.plan import Plan, Task
+from orchestrator.core.plan import Plan
 from orchestrator.core.state import RunState
 from orchestrator.core.text import counted, duration, one_line
-from orchestrator.core.workers import WorkerType, mode_of, model_of, tools_of
+from orchestrator.core.workers import WorkerType
 from orchestrator.edges import claudefiles
 from orchestrator.edges.claudefiles import Login
 from orchestrator.edges.views import PREVIEWS, Views, banner
@@ -28,7 +29,8 @@ from orchestrator.options import print_json
 
 MOST_NAMES = 12
 MOST_BANNERS = 4
-"""Names in a line, and batch banners, that are shown: a screenful."""
+MOST_OWN = 5
+"""Names in a line, batch banners, and rules of single tasks, that are shown: a screenful."""
 
 
 def show(workspace: Workspace, path: Path | None, here: Path, as_json: bool, ascii_only: bool) -> int:
@@ -230,13 +232,10 @@ def _basis(cost: Estimate) -> str:
 
 
 def _permissions(plan: Plan, workers: Mapping[str, WorkerType], trusted: bool) -> Iterator[str]:
-    kinds: dict[str, list[str]] = {}
-    for task in plan.tasks:
-        if task.cli == "claude":
-            kinds.setdefault(_tools_of(task, workers[task.worker]), []).append(task.id)
-    for tools, names in list(kinds.items())[:MOST_NAMES]:
-        yield f"tools of {_named(names)}: {tools}"
-    if not kinds:
+    found = grants((task for task in plan.tasks if task.cli == "claude"), workers)
+    for grant in found[:MOST_NAMES]:
+        yield from _granted(grant)
+    if not found:
         return
     try:
         claudeprogram.find(None)
@@ -250,8 +249,11 @@ def _permissions(plan: Plan, workers: Mapping[str, WorkerType], trusted: bool) -
         yield f"this folder is not trusted in Claude Code: its settings, hooks and MCP servers stay off{but}"
 
 
-def _tools_of(task: Task, worker: WorkerType) -> str:
-    rules = ", ".join((*tools_of(task, worker), *task.allow, *(f"Bash({line})" for line in task.verify)))
-    return one_line(
-        f"{rules or 'none'} ({task.worker}, {model_of(task, worker)}, {mode_of(task, worker)})", 300
-    )
+def _granted(grant: Grant) -> Iterator[str]:
+    kinds = " and ".join(grant.workers[:MOST_NAMES])
+    rules = one_line(", ".join(grant.rules) or "none", 300)
+    yield f"tools of {_named(grant.tasks)}: {rules} ({kinds}, {grant.model}, {grant.mode})"
+    for names, more in grant.more[:MOST_OWN]:
+        yield f"    {_named(names)} also: {one_line(', '.join(more), 300)}"
+    if left := sum(len(names) for names, _ in grant.more[MOST_OWN:]):
+        yield f"    {counted(left, 'more task')} also: what their own `allow` and `verify` name"

@@ -303,7 +303,7 @@ def _stands(state: RunState, pid: int | None) -> str:
     ended = f"exit {state.finished.exit}"
     if not sessiontasks.holds_up(state):
         return f"{run_state(state, pid)} ({one_line(state.finished.reason)}, {ended})"
-    if state.finished.exit != sessiontasks.WAITS:
+    if state.finished.exit != exits.WAITS:
         ended = f"{one_line(state.finished.reason)}, {ended}"
     return f"waiting for a session ({ended})"
 

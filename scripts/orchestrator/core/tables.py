@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from orchestrator import exits
 from orchestrator.core import sessiontasks
 from orchestrator.core.agents import agent_name
 from orchestrator.core.excerpts import cell, item, mermaid_label, names
@@ -87,7 +88,7 @@ def run_word(state: RunState) -> str:
         if not sessiontasks.holds_up(state):
             return ended
         sessions = sessiontasks.under_way(state, UTC) or sessiontasks.waiting(state)
-        return sessions if state.finished.exit == sessiontasks.WAITS else f"{ended}; {sessions}"
+        return sessions if state.finished.exit == exits.WAITS else f"{ended}; {sessions}"
     if state.started is None:
         return "planned"
     return "running" if state.running else "under way"
