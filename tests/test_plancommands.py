@@ -3,52 +3,20 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from planned import DELIVERED, FIRST, ONE, answers, report
 from project import HOLD, Done, Project, note, shell, until
 
 pytestmark = pytest.mark.real
-
-PLANNER = Path(__file__).resolve().parent / "planner.py"
-
-
-def report(words: str, **more: Any) -> str:
-    """What a worker says, with its report."""
-    told = {"status": "complete", "summary": words, **more}
-    return f"{words}\n\n```json\n{json.dumps(told)}\n```"
-
-
-def answers(project: Project, **by_task: Any) -> None:
-    """What the model answers each task; `Plan_01` for `Plan-01`."""
-    found = {name.replace("_", "-"): answer for name, answer in by_task.items()}
-    (project.folder / "answers.json").write_text(json.dumps(found))
-    project.environment |= {
-        "ORCHESTRATE_CLAUDE": str(PLANNER),
-        "PLANNER_ANSWERS": str(project.folder / "answers.json"),
-    }
 
 
 def revise(project: Project, *words: str, **revision: Any) -> Done:
     """`revise` with a file that says so."""
     (project.folder / "change.yaml").write_text(json.dumps(revision))
     return project.do("revise", "change.yaml", *words)
-
-
-ONE = {"ref": "one", "title": "One", "description": "Do the one.", "worker": "general"}
-ANALYSIS = {"kind": "open-ended", "known": ["one"], "unknown": [], "strategy": "One first.", "tasks": 1}
-FIRST = {"analysis": ANALYSIS, "reason": "two parts", "add": [ONE]}
-DELIVERED = {
-    "deliverable": "# Done",
-    "integration": [],
-    "consistent": True,
-    "conflicts": [],
-    "missing": [],
-    "quality": {"score": 5, "reasons": []},
-    "reason": "nothing is missing",
-}
 
 
 # auto

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from planned import DELIVERED, FIRST, answers, report
 from project import Project, claude
 
 pytestmark = pytest.mark.real
+
+
+@pytest.fixture
+def grown(project: Project) -> Project:
+    """A run of `auto` that has ended: one task, and two calls of its own."""
+    answers(project, Plan_01=FIRST, T_01=report("It is one."), Synthesis_01=DELIVERED)
+    assert project.do("auto", "Find the one", "--budget", "5").status == 0
+    return project
+
+
+def test_planning_calls_are_not_counted_as_tasks_of_the_plan(grown: Project) -> None:
+    shown = grown.do("plan")
+    assert "\n1 task in 1 batch, 4 at a time; beside them 2 planning calls\n" in shown.out
+    assert f"kept from run {grown.document()['run']['id']}: 1 completed task\n" in shown.out
+    document = json.loads(grown.do("plan", "--json").out)
+    assert (document["tasks"], document["planning_calls"], document["completed"]) == (1, 2, 1)
+    assert document["batches"] == [["T-01"]]
+
+
+def test_a_plan_that_grows_is_not_called_too_small_for_an_orchestra(grown: Project) -> None:
+    assert "quicker than orchestrating" not in grown.do("plan").out
 
 
 def test_workers_that_may_use_the_same_are_told_in_one_line(project: Project) -> None:

@@ -11,12 +11,14 @@ from typing import Any
 import click
 
 from orchestrator import claudeprogram, progress, runs
+from orchestrator.core import growth
 from orchestrator.core.advice import Outlook, outlook
 from orchestrator.core.estimate import ASSUMED, Estimate, estimate
 from orchestrator.core.events import PlanAccepted
 from orchestrator.core.grants import Grant, grants
 from orchestrator.core.learning import weights
-from orchestrator.core.plan import Plan
+from orchestrator.core.plan import Plan, only
+from orchestrator.core.replanning import is_planning
 from orchestrator.core.state import RunState
 from orchestrator.core.text import counted, duration, one_line
 from orchestrator.core.workers import WorkerType
@@ -37,12 +39,13 @@ def show(workspace: Workspace, path: Path | None, here: Path, as_json: bool, asc
     """Print the outlook of a plan and render its views, unless a dispatcher is at work on them."""
     from orchestrator.edges.planfile import read_plan
 
-    plan = read_plan(path or workspace.plan_file)
+    given = read_plan(path or workspace.plan_file)
     state, history = runs.load(workspace)
-    runs.refuse_stranger(state, plan, str(path or workspace.plan_file))
-    plan, _ = runs.with_revisions(state, plan, workspace)
     learned = runs.learned(workspace, state)
-    view = outlook(plan, weights(plan, learned), None)
+    runs.refuse_stranger(state, given, str(path or workspace.plan_file))
+    plan, _ = runs.with_revisions(state, given, workspace)
+    shape = only(plan, [task for task in plan.tasks if not is_planning(task)])
+    view = outlook(shape, weights(shape, learned), None)
     before = {task.task.id: task.mark for task in state.tasks if task.mark}
     project = runs.project_of(workspace, state, here)
     trusted = claudefiles.trusted(project, os.environ)
@@ -55,14 +58,14 @@ def show(workspace: Workspace, path: Path | None, here: Path, as_json: bool, asc
     login = claudefiles.login(os.environ, project)
     warnings = [*(view.warnings if view.batches else ()), *_login_notes(plan, login)]
     if as_json:
-        document = _document(plan, view, state, again, cost, trusted, warnings)
+        document = _document(shape, view, state, again, cost, trusted, warnings)
         print_json(document)
     else:
         lines = [
-            *(_outlook(plan, view, state, ascii_only) if plan.tasks else ()),
+            *_outlook(shape, view, state, ascii_only),
             *_growth(plan),
-            *_costs(plan, cost, login),
-            *_permissions(plan, workers, trusted),
+            *_costs(shape, cost, login),
+            *_permissions(shape, workers, trusted),
             *_notes(workspace, view, state, again, left_out),
             *(f"note: {warning}" for warning in warnings),
             f"views: {one_line(str(workspace.master_plan), 300)}",
@@ -107,6 +110,7 @@ def _document(
 ) -> dict[str, Any]:
     return {
         "tasks": len(plan.tasks),
+        "planning_calls": len(growth.planning_calls(state)),
         "batches": view.batches,
         "critical_path": view.critical_path,
         "critical_seconds": round(view.critical_seconds, 3),
@@ -115,14 +119,24 @@ def _document(
         "parallelism": plan.limits.parallelism,
         "overlaps": view.overlaps,
         "warnings": warnings,
-        "completed": state.tally["completed"],
+        "completed": _completed(state),
         "again": again,
         "cost": cost,
         "trusted": trusted,
     }
 
 
+def _completed(state: RunState) -> int:
+    return sum(task.mark == "completed" for task in growth.workers(state))
+
+
 def _outlook(plan: Plan, view: Outlook, state: RunState, ascii_only: bool) -> Iterator[str]:
+    made = len(growth.planning_calls(state))
+    calls = f"; beside them {counted(made, 'planning call')}" if made else ""
+    if not plan.tasks:
+        if made:
+            yield f"no tasks yet{calls}"
+        return
     more = "..." if ascii_only else "…"
     for number, names in enumerate(view.batches[:MOST_BANNERS], 1):
         tasks = [state.by_id[name] for name in names[:MOST_NAMES]]
@@ -132,7 +146,7 @@ def _outlook(plan: Plan, view: Outlook, state: RunState, ascii_only: bool) -> It
     if len(view.batches) > MOST_BANNERS:
         yield f"{more} and {len(view.batches) - MOST_BANNERS} more batches"
     batches = f"{len(view.batches)} batch{'' if len(view.batches) == 1 else 'es'}"
-    yield f"{counted(len(plan.tasks), 'task')} in {batches}, {plan.limits.parallelism} at a time"
+    yield f"{counted(len(plan.tasks), 'task')} in {batches}, {plan.limits.parallelism} at a time{calls}"
     yield f"critical path: {duration(view.critical_seconds)} through {_named(view.critical_path)}"
     yield (
         f"expected: {duration(view.expected_seconds)} for {duration(view.work_seconds)} of work "
@@ -161,7 +175,7 @@ def _notes(
     for one, other in view.overlaps:
         yield f"never at the same time, their writes overlap: {one}, {other}"
     if state.run:
-        yield f"kept from run {state.run}: {counted(state.tally['completed'], 'completed task')}"
+        yield f"kept from run {state.run}: {counted(_completed(state), 'completed task')}"
         if again:
             yield f"would run again, unless their inputs come out the same: {_named(again)}"
     if left_out:

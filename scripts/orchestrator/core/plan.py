@@ -7,10 +7,12 @@ The same form stands in the file and in the journal: durations stay the text tha
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Literal, get_args
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 # In Python a `$` alone would let a line break at the end pass.
 ID_PATTERN = r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$(?!\n)"
@@ -113,6 +115,22 @@ class Plan(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, 
     limits: Limits = Limits()
     replan: Literal["off", "ask", "auto"] = "off"
     verify: Names = ()
+
+
+def only(plan: Plan, tasks: Sequence[Task]) -> Plan:
+    """The plan with some of its tasks alone, which then wait for nothing else."""
+    names = {task.id for task in tasks}
+    return replace(plan, tasks=tuple(_among(names, task) for task in tasks))
+
+
+def _among(names: set[str], task: Task) -> Task:
+    if names.issuperset(task.needs) and names.issuperset(task.after):
+        return task
+    return replace(
+        task,
+        needs=tuple(name for name in task.needs if name in names),
+        after=tuple(name for name in task.after if name in names),
+    )
 
 
 class TaskOutline(Struct, frozen=True, gc=False, kw_only=True):

@@ -7,13 +7,12 @@ from datetime import datetime
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from orchestrator.core.advice import outlook
 from orchestrator.core.estimate import estimate
 from orchestrator.core.events import PlanRevised
 from orchestrator.core.learning import Learned, weights
-from orchestrator.core.plan import Plan, Task
+from orchestrator.core.plan import Plan, Task, only
 from orchestrator.core.replanning import is_planning
 from orchestrator.core.revising import Revised
 from orchestrator.core.revision import By, Revision
@@ -77,8 +76,7 @@ def ahead(state: RunState, learned: Learned) -> Ahead:
     plan = state.plan
     assert plan is not None
     left = [t.task for t in state.tasks if t.mark not in ENDED and not is_planning(t.task)]
-    names = {task.id for task in left}
-    rest = replace(plan, tasks=tuple(_only(task, names) for task in left))
+    rest = only(plan, left)
     view = outlook(rest, weights(rest, learned))
     return Ahead(
         tasks=len(left),
@@ -86,14 +84,6 @@ def ahead(state: RunState, learned: Learned) -> Ahead:
         critical_seconds=round(view.critical_seconds, 3),
         expected_seconds=round(view.expected_seconds, 3),
         cost_usd=round(estimate(rest, learned.spent).usd, 6),
-    )
-
-
-def _only(task: Task, names: set[str]) -> Task:
-    return replace(
-        task,
-        needs=tuple(name for name in task.needs if name in names),
-        after=tuple(name for name in task.after if name in names),
     )
 
 
