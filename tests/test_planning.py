@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from planned import DELIVERED, FIRST, answers, report
-from project import Project, claude
+from project import Project, claude, shell
 
 pytestmark = pytest.mark.real
+
+
+def files(project: Project) -> dict[Path, bytes]:
+    """Every file of the workspace but the lock."""
+    found = (path for path in project.workspace.rglob("*") if path.is_file() and path.suffix != ".lock")
+    return {path: path.read_bytes() for path in found}
 
 
 @pytest.fixture
@@ -30,6 +37,42 @@ def test_planning_calls_are_not_counted_as_tasks_of_the_plan(grown: Project) -> 
 
 def test_a_plan_that_grows_is_not_called_too_small_for_an_orchestra(grown: Project) -> None:
     assert "quicker than orchestrating" not in grown.do("plan").out
+
+
+@pytest.mark.parametrize("name", ["T-01", "A"])
+def test_a_plan_that_only_a_new_run_can_begin_is_shown_as_that_run(grown: Project, name: str) -> None:
+    grown.plan(*(shell(f"{name}{more}", "true") for more in ("", "x", "y")), claude("W", "answer"))
+    before = files(grown)
+
+    shown = grown.do("plan", "plan.yaml")
+
+    assert shown.status == 0, shown
+    first, *_, last = shown.out.splitlines()
+    assert first.startswith("as a new run: ")
+    assert "`run --new`" in first
+    assert "\n4 tasks in 1 batch, 4 at a time\n" in shown.out
+    assert "\nestimate: $0.25 for 1 worker, " in shown.out
+    assert "kept from run" not in shown.out
+    assert last == "views: those of the run that is here, left as they are"
+    assert files(grown) == before
+    assert grown.run().status == 2
+    document = json.loads(grown.do("plan", "plan.yaml", "--json").out)
+    assert (document["tasks"], document["completed"], document["again"]) == (4, 0, [])
+    assert document["new_run"] == first.removeprefix("as a new run: ")
+
+
+def test_a_plan_that_the_run_goes_on_with_is_no_new_run(project: Project) -> None:
+    project.plan(shell("A", "true"))
+    project.run()
+    project.plan(shell("A", "true"), shell("B", "true"))
+    shown = project.do("plan", "plan.yaml")
+    assert ("as a new run" in shown.out, "views: " in shown.out) == (False, True)
+    assert json.loads(project.do("plan", "plan.yaml", "--json").out)["new_run"] is None
+
+
+def test_what_a_run_would_take_a_plan_for_does_not_hide_what_is_wrong_with_it(grown: Project) -> None:
+    grown.plan(shell("A", "true", needs=["B"]))
+    assert grown.do("plan", "plan.yaml").status == 2
 
 
 def test_workers_that_may_use_the_same_are_told_in_one_line(project: Project) -> None:

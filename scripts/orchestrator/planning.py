@@ -16,6 +16,7 @@ from orchestrator.core.advice import Outlook, outlook
 from orchestrator.core.estimate import ASSUMED, Estimate, estimate
 from orchestrator.core.events import PlanAccepted
 from orchestrator.core.grants import Grant, grants
+from orchestrator.core.history import History
 from orchestrator.core.learning import weights
 from orchestrator.core.plan import Plan, only
 from orchestrator.core.replanning import is_planning
@@ -26,7 +27,7 @@ from orchestrator.edges import claudefiles
 from orchestrator.edges.claudefiles import Login
 from orchestrator.edges.views import PREVIEWS, Views, banner
 from orchestrator.edges.workspace import Workspace, explained
-from orchestrator.errors import EnvironmentProblem, WorkspaceHeld
+from orchestrator.errors import EnvironmentProblem, UsageError, WorkspaceHeld
 from orchestrator.options import print_json
 
 MOST_NAMES = 12
@@ -36,14 +37,15 @@ MOST_OWN = 5
 
 
 def show(workspace: Workspace, path: Path | None, here: Path, as_json: bool, ascii_only: bool) -> int:
-    """Print the outlook of a plan and render its views, unless a dispatcher is at work on them."""
+    """Print the outlook of a plan and render its views, unless they are those of a run that it cannot go on with."""
     from orchestrator.edges.planfile import read_plan
 
     given = read_plan(path or workspace.plan_file)
     state, history = runs.load(workspace)
     learned = runs.learned(workspace, state)
-    runs.refuse_stranger(state, given, str(path or workspace.plan_file))
-    plan, _ = runs.with_revisions(state, given, workspace)
+    plan, new_run = _going_on(workspace, state, given, str(path or workspace.plan_file))
+    if new_run:
+        state, history = RunState(), History()
     shape = only(plan, [task for task in plan.tasks if not is_planning(task)])
     view = outlook(shape, weights(shape, learned), None)
     before = {task.task.id: task.mark for task in state.tasks if task.mark}
@@ -52,26 +54,38 @@ def show(workspace: Workspace, path: Path | None, here: Path, as_json: bool, asc
     workers = runs.worker_types(workspace, plan, project, trusted)
     preview(state, plan, workers, project)
     again = [name for name, mark in before.items() if name in state.by_id and state.by_id[name].mark != mark]
-    left_out = _render(workspace, state, Views(workspace, history))
+    left_out = 0 if new_run else _render(workspace, state, Views(workspace, history))
     done = {task.task.id for task in state.tasks if task.mark == "completed"}
     cost = estimate(plan, learned.spent, done)
     login = claudefiles.login(os.environ, project)
     warnings = [*(view.warnings if view.batches else ()), *_login_notes(plan, login)]
     if as_json:
-        document = _document(shape, view, state, again, cost, trusted, warnings)
+        document = _document(shape, view, state, again, cost, trusted, warnings, new_run)
         print_json(document)
-    else:
-        lines = [
-            *_outlook(shape, view, state, ascii_only),
-            *_growth(plan),
-            *_costs(shape, cost, login),
-            *_permissions(shape, workers, trusted),
-            *_notes(workspace, view, state, again, left_out),
-            *(f"note: {warning}" for warning in warnings),
-            f"views: {one_line(str(workspace.master_plan), 300)}",
-        ]
-        click.echo("\n".join(lines))
+        return 0
+    lines = [
+        *([f"as a new run: {new_run}"] if new_run else ()),
+        *_outlook(shape, view, state, ascii_only),
+        *_growth(plan),
+        *_costs(shape, cost, login),
+        *_permissions(shape, workers, trusted),
+        *_notes(workspace, view, state, again, left_out),
+        *(f"note: {warning}" for warning in warnings),
+        "views: those of the run that is here, left as they are"
+        if new_run
+        else f"views: {one_line(str(workspace.master_plan), 300)}",
+    ]
+    click.echo("\n".join(lines))
     return 0
+
+
+def _going_on(workspace: Workspace, state: RunState, given: Plan, name: str) -> tuple[Plan, str]:
+    """The plan to go on with; or the one that is given, and why only a new run can begin with it."""
+    try:
+        runs.refuse_stranger(state, given, name)
+        return runs.with_revisions(state, given, workspace)[0], ""
+    except UsageError as error:
+        return given, str(error)
 
 
 def preview(state: RunState, plan: Plan, workers: Mapping[str, WorkerType], project: Path) -> None:
@@ -107,10 +121,12 @@ def _document(
     cost: Estimate,
     trusted: bool,
     warnings: Sequence[str],
+    new_run: str,
 ) -> dict[str, Any]:
     return {
         "tasks": len(plan.tasks),
         "planning_calls": len(growth.planning_calls(state)),
+        "new_run": new_run or None,
         "batches": view.batches,
         "critical_path": view.critical_path,
         "critical_seconds": round(view.critical_seconds, 3),
@@ -127,7 +143,7 @@ def _document(
 
 
 def _completed(state: RunState) -> int:
-    return sum(task.mark == "completed" for task in growth.workers(state))
+    return sum(task.mark == "completed" for task in state.tasks_proper)
 
 
 def _outlook(plan: Plan, view: Outlook, state: RunState, ascii_only: bool) -> Iterator[str]:
