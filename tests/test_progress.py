@@ -18,6 +18,7 @@ from orchestrator.core.events import (
     RevisionRejected,
     RunFinished,
     RunResumed,
+    TaskBlocked,
     TaskRetried,
 )
 from orchestrator.core.plan import Task
@@ -208,3 +209,17 @@ def test_what_stopped_a_run_is_told_also_while_a_session_still_works_on_it() -> 
     assert told(story).split("\n")[0] == (
         "run r-1: waiting for a session (the budget of $1.00 is spent, exit 4)"
     )
+
+
+def test_whoever_reads_how_to_go_on_is_told_the_line_that_outlives_a_shell(tmp_path: Path) -> None:
+    story = Story(Task(id="A", attempts=1), Task(id="B", attempts=1, on_failure="escalate"))
+    story.start("A").end("A", "error", "it broke").start("B").end("B", "error", "it broke")
+    story.tell(TaskBlocked, task="B", question="why?").tell(RunFinished, exit=4, reason="deadline")
+    lines = progress.ending(story.state, Workspace(tmp_path / ".orchestrator"))
+
+    hints = [line for line in lines if "answer:" in line or "again:" in line or "stopped:" in line]
+    assert len(hints) == 3
+    assert all(line.endswith(" run --detach (or: run)") for line in hints)
+    (tmp_path / ".orchestrator").mkdir()
+    (tmp_path / ".orchestrator" / "plan.yaml").touch()
+    assert progress.nothing_run(Workspace(tmp_path / ".orchestrator")).endswith(" run --detach (or: run)")

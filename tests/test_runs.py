@@ -1015,7 +1015,7 @@ def test_wait_without_a_dispatcher_tells_the_line_to_type(project: Project) -> N
     done = project.finish(waiting)
     assert done.status == 130
     assert "go on with: " in done.out
-    assert done.out.endswith(" run\n")
+    assert done.out.endswith(" run --detach (or: run)\n")
 
 
 def test_wait_returns_when_a_person_is_needed(project: Project) -> None:

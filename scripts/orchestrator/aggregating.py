@@ -132,7 +132,7 @@ def refuse_unfinished(state: RunState) -> None:
     planning = later and (rounds.answered(state) or rounds.wanted(state, later))
     if left or planning or not (state.finished or calls):
         what = f"{listed(left)} not done" if left else "something is left to do"
-        raise UsageError(f"the run has not ended, {what}; first: {progress.ours('run')}")
+        raise UsageError(f"the run has not ended, {what}; first: {progress.to_run()}")
 
 
 def _join(run: Run, project: Path) -> int:

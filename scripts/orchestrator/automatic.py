@@ -23,7 +23,7 @@ DEADLINE = "8h"
 
 _PLAN = """\
 # Written by `orchestrate auto`: the tasks are planned by the run itself, within these bounds.
-# `orchestrate run` takes the run up again, `orchestrate status` shows where it stands.
+# `orchestrate run --detach` takes the run up again, `orchestrate status` shows where it stands.
 
 request: {request}
 
@@ -134,4 +134,4 @@ def _in_the_way(workspace: Workspace, state: RunState | None, written: bool) -> 
     begun = state.plan is not None and state.finished is None
     if not (begun or runs.unfinished(state) or state.replanning.proposed is not None):
         return ""
-    return f"run {state.run} is unfinished; {progress.ours('run')} takes it up again"
+    return f"run {state.run} is unfinished; {progress.to_run()} takes it up again"

@@ -129,7 +129,7 @@ def _tell_waited(
         for piece in rundocument.document(state, alive, datetime.now(UTC)):
             click.echo(piece)
     elif status == exits.INTERRUPTED and state.finished is None:
-        click.echo(f"the dispatcher of run {state.run} is gone; go on with: {progress.ours('run')}")
+        click.echo(f"the dispatcher of run {state.run} is gone; go on with: {progress.to_run()}")
     elif status == exits.STILL_RUNNING:
         click.echo(progress.summary(state))
     else:

@@ -198,7 +198,7 @@ class Record:
         if not self._state.run:
             return Finding("journal", True, "nothing has been run here yet")
         standing = run_state(self._state, holder)
-        hint = f"; go on with: {progress.ours('run')}" if standing == "interrupted" else ""
+        hint = f"; go on with: {progress.to_run()}" if standing == "interrupted" else ""
         return Finding("journal", True, f"run {self._state.run} is {standing}{hint}")
 
     def _runs(self) -> set[str]:
@@ -223,6 +223,6 @@ def attempts(markers: Mapping[int, str], ours: Iterable[str], current: str, held
         return Finding("attempts", False, f"processes of a run that is over still live: kill {pids}{more}")
     living = {marker for pid, marker in markers.items() if current and runs_of[pid] == current}
     if living and not held:
-        text = f"{len(living)} go on without a dispatcher; take them up with: {progress.ours('run')}"
+        text = f"{len(living)} go on without a dispatcher; take them up with: {progress.to_run()}"
         return Finding("attempts", True, text)
     return Finding("attempts", True, f"{len(living)} at work" if living else "none left behind")

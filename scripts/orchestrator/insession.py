@@ -59,7 +59,7 @@ def changed_plan(workspace: Workspace) -> str:
         return f"{since}, and is not valid now; what is wrong: {progress.ours('validate')}"
     if given in (state.plan, state.written):
         return ""
-    return f"{since}; to have it taken in: {progress.ours('run')} (or run --detach)"
+    return f"{since}; to have it taken in: {progress.to_run()}"
 
 
 def _catch_up(workspace: Workspace) -> None:
@@ -85,7 +85,7 @@ def accept_plan(workspace: Workspace, here: Path) -> None:
     plan = read_plan(workspace.plan_file)
     others = [t.id for t in plan.tasks if not (t.needs or t.after) and t.cli != "session"]
     if others:
-        raise UsageError(f"{', '.join(others[:5])}: not for a session; begin with: {progress.ours('run')}")
+        raise UsageError(f"{', '.join(others[:5])}: not for a session; begin with: {progress.to_run()}")
     with runs.held(workspace), explained(f"cannot go on in {workspace.root}"):
         state, history = runs.load(workspace)
         if state.plan is not None:
@@ -273,7 +273,7 @@ def _what_next(state: RunState) -> list[str]:
     if lines:
         return lines
     if state.finished is None:
-        return [f"the rest is for workers: {progress.ours('run')} (if none goes on)"]
+        return [f"the rest is for workers; if none goes on: {progress.to_run()}"]
     return [progress.summary(state)]
 
 

@@ -70,10 +70,15 @@ def ours(words: str) -> str:
     return f"{start}{place} {words}"
 
 
-def nothing_run(workspace: Workspace, runs: str = "run") -> str:
-    """What to say where nothing was run; `runs` is the command that would, once there is a plan."""
-    begin = runs if workspace.plan_file.exists() else "init REQUEST"
-    return f"nothing has been run here yet; begin with: {ours(begin)}"
+def to_run() -> str:
+    """How to begin a run or go on with it: so that it outlives whoever types it; a person may want to look on."""
+    return f"{ours('run --detach')} (or: run)"
+
+
+def nothing_run(workspace: Workspace, begin: str = "") -> str:
+    """What to say where nothing was run; `begin` is the command that does, once there is a plan, if not `run`."""
+    line = (ours(begin) if begin else to_run()) if workspace.plan_file.exists() else ours("init REQUEST")
+    return f"nothing has been run here yet; begin with: {line}"
 
 
 def unknown_task(state: RunState, name: str) -> str:
@@ -203,7 +208,7 @@ def ending(state: RunState, workspace: Workspace) -> list[str]:
     if waiting := sessiontasks.waiting(state):
         lines.append(f"{waiting}; its tasks: {ours('next')}")
     if state.finished and state.finished.exit in STOPPED:
-        lines.append(f"stopped: {one_line(_why_stopped(state))}; when that is settled: {ours('run')}")
+        lines.append(f"stopped: {one_line(_why_stopped(state))}; when that is settled: {to_run()}")
     lines += _about_plan(state)
     lines.append(summary(state))
     lines.append(f"results: {one_line(str(workspace.final_output), 300)}")
@@ -214,9 +219,9 @@ def _ways_on(troubled: Sequence[TaskState], to_retry: Sequence[str]) -> Iterator
     """What to type: a question wants an answer, anything else that may have them fresh attempts."""
     failed = [task for task in troubled if task.task.id in to_retry and not _asks(task)]
     if asks := next((task for task in troubled if _asks(task)), None):
-        yield f"answer: {ours(f'answer {asks.task.id} TEXT')}, then: {ours('run')}"
+        yield f"answer: {ours(f'answer {asks.task.id} TEXT')}, then: {to_run()}"
     if failed:
-        yield f"again: {ours(f'retry {failed[0].task.id}')}   (or: retry --failed), then: {ours('run')}"
+        yield f"again: {ours(f'retry {failed[0].task.id}')}   (or: retry --failed), then: {to_run()}"
 
 
 def _asks(task: TaskState) -> bool:

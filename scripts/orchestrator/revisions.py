@@ -147,7 +147,7 @@ def _carried(
         click.echo("\n".join(plandiff.told(checked.diff)))
     outcome = _handed_in(workspace, order, patience)
     alive = journal.holder(workspace.lock_file) is not None
-    go_on = "the run goes on with it" if alive else f"go on with: {progress.ours('run')}"
+    go_on = "the run goes on with it" if alive else f"go on with: {progress.to_run()}"
     status, name, words = _came_of(outcome, order, go_on)
     if as_json:
         _print(checked, name, words, outcome)

@@ -157,4 +157,4 @@ def _lines(workspace: Workspace, taken: Taken) -> Iterator[str]:
     if taken.plan_changed:
         yield f"{workspace.plan_file} was changed since, and the next run takes it as it is now"
     yield f"what was taken back is kept in {taken.archive}"
-    yield f"go on with: {progress.ours('run')}"
+    yield f"go on with: {progress.to_run()}"

@@ -94,7 +94,7 @@ def order(workspace: Workspace, orders: Sequence[Order], patience: float) -> int
         until = time.monotonic() + patience
         while any(file.exists() for file in files):
             if carry_out(workspace):
-                click.echo(f"done; go on with: {progress.ours('run')}")
+                click.echo(f"done; go on with: {progress.to_run()}")
                 return 0
             if time.monotonic() > until:
                 click.echo("handed in; the dispatcher has not taken it yet")

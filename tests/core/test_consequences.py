@@ -104,12 +104,12 @@ def test_jitter_is_full_and_the_same_at_every_replay() -> None:
         (
             "no credit",
             "again",
-            "nothing more is launched until there is credit; then `orchestrate run` goes on",
+            "nothing more is launched until there is credit; then `orchestrate run --detach` goes on",
         ),
         (
             "out of budget",
             "again",
-            "the same session goes on as far as the budget allows; `orchestrate run --budget USD` gives more",
+            "the same session goes on with what is left; `orchestrate run --detach --budget USD` gives more",
         ),
         (
             "error",

@@ -123,10 +123,12 @@ def test_what_has_not_run_is_pointed_out_with_the_line_that_goes_on() -> None:
     story.start("A").end("A", "authentication", "not logged in")
     story.tell(RunFinished, exit=5, reason="authentication")
     assert summary.recommendations(story.state) == [
-        "The run was held up (authentication). When that is settled: `orchestrate run`."
+        "The run was held up (authentication). When that is settled: `orchestrate run --detach`."
     ]
     other = Story(Task(id="A"), Task(id="B")).start("A").end("A").tell(RunFinished, exit=4, reason="deadline")
-    assert summary.recommendations(other.state) == ["1 task has not run. To go on: `orchestrate run`."]
+    assert summary.recommendations(other.state) == [
+        "1 task has not run. To go on: `orchestrate run --detach`."
+    ]
 
 
 def test_a_plan_whose_checks_failed_says_so() -> None:

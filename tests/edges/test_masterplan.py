@@ -217,3 +217,13 @@ def test_any_table_becomes_a_plan_or_a_plan_error(text: str) -> None:
     except PlanError:
         return
     assert parse_plan(written.encode(), "plan.yaml").tasks
+
+
+@pytest.mark.parametrize(
+    "text", [starter_plan("x"), plan_from_master(MASTER, "plan.md")], ids=["init", "from"]
+)
+def test_the_head_of_the_plan_names_the_detached_run_and_the_wait_for_it(text: str) -> None:
+    head = text.partition("request:")[0]
+    assert [
+        word for word in ("validate", "plan", "run --detach", "wait") if f"`orchestrate {word}`" not in head
+    ] == []

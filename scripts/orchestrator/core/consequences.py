@@ -187,6 +187,6 @@ def _another(task: Task, outcome: str, delay: float) -> str:
 _NEXT = {
     "usage limited": "another attempt when the limit is reset; no attempt is used up",
     "authentication": "another attempt; a second refusal in a row ends the run",
-    "no credit": "nothing more is launched until there is credit; then `orchestrate run` goes on",
-    "out of budget": "the same session goes on as far as the budget allows; `orchestrate run --budget USD` gives more",
+    "no credit": "nothing more is launched until there is credit; then `orchestrate run --detach` goes on",
+    "out of budget": "the same session goes on with what is left; `orchestrate run --detach --budget USD` gives more",
 }

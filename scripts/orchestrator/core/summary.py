@@ -215,11 +215,13 @@ def _about_run(state: RunState) -> list[str]:
     if state.verified and not state.verified.passed:
         found.append(f"The checks of the whole plan did not pass: {item(state.verified.reason)}")
     if state.halted:
-        found.append(f"The run was held up ({item(state.halted)}). When that is settled: `orchestrate run`.")
+        found.append(
+            f"The run was held up ({item(state.halted)}). When that is settled: `orchestrate run --detach`."
+        )
     left = len(state.tasks) - state.ended - state.tally["blocked"]
     if left and not state.running and not state.halted:
         found.append(
-            f"{left} {'task has' if left == 1 else 'tasks have'} not run. To go on: `orchestrate run`."
+            f"{left} {'task has' if left == 1 else 'tasks have'} not run. To go on: `orchestrate run --detach`."
         )
     return found
 

@@ -26,11 +26,15 @@ _PLACEHOLDER = re.compile(r"\[(?:input|output|output type)\]", re.IGNORECASE)
 _LINKING = re.compile(r"\b(?:outputs?|results?|of|from|and|the)\b|[^\w]", re.IGNORECASE)
 _PRIORITIES = {"critical": "P0", "high": "P1", "medium": "P2", "normal": "P2", "low": "P3"}
 
-_STARTER = """\
-# The plan: what is to be done, and what waits for what.
-# Check it with `orchestrate validate`, look at it with `orchestrate plan`, then `orchestrate run`.
+_HOW_TO_RUN = """\
+# Check it with `orchestrate validate`, look at it with `orchestrate plan`, then `orchestrate run --detach` and
+# `orchestrate wait` (or `orchestrate run`, which stays until the end).
+"""
 
-request: {request}
+_STARTER = f"""\
+# The plan: what is to be done, and what waits for what.
+{_HOW_TO_RUN}
+request: {{request}}
 
 # When is it done?
 success_criteria: []
@@ -93,7 +97,7 @@ def plan_from_master(text: str, name: str) -> str:
     ]
     head = [
         f"# Made from {comment(name)}.",
-        "# Check it with `orchestrate validate`, look at it with `orchestrate plan`, then `orchestrate run`.",
+        *_HOW_TO_RUN.splitlines(),
         f"request: {yaml_text(_request(lines))}",
         "success_criteria:" if criteria else "success_criteria: []",
         *(f"  - {yaml_text(one, 2)}" for one in criteria),
