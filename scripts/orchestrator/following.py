@@ -17,8 +17,8 @@ from orchestrator import exits, progress
 from orchestrator.core import rundocument
 from orchestrator.core.events import AttemptFinished
 from orchestrator.core.redaction import LONGEST_SHAPE, Redactor
-from orchestrator.core.state import RunState
-from orchestrator.core.text import clean, one_line
+from orchestrator.core.state import RunState, TaskState
+from orchestrator.core.text import clean, code, one_line
 from orchestrator.edges import journal, results
 from orchestrator.edges.workspace import Workspace
 from orchestrator.errors import UsageError
@@ -189,8 +189,8 @@ def show_journal(workspace: Workspace, follow: bool, as_json: bool) -> None:
 
 
 def show_task(workspace: Workspace, name: str, follow: bool) -> None:
-    """What the worker of a task wrote in its last attempt, as text for people, without the secrets of the
-    environment of whoever looks. Its files stay as it wrote them."""
+    """What the worker of a task wrote in its last attempt, and what its checks printed, as text for people, without
+    the secrets of the environment of whoever looks; on stderr how it ended. Its files stay as it wrote them."""
     state = journal.load(workspace.journal)
     task = state.by_id.get(name)
     if task is None:
@@ -206,8 +206,25 @@ def show_task(workspace: Workspace, name: str, follow: bool) -> None:
         for output in outputs:
             output.show(over)
         if over or not follow or _is_left():
-            return
+            break
         time.sleep(LOOK)
+    for number, command in enumerate(task.task.verify, 1):
+        _show_check(f"{folder}/verify-{number}.out", command, redactor)
+    progress.say(redactor.text(_standing(journal.load(workspace.journal).by_id.get(name, task))))
+
+
+def _show_check(path: str, command: str, redactor: Redactor) -> None:
+    if os.path.exists(path) and os.path.getsize(path):
+        progress.say(f"verify {code(redactor.text(command))}:")
+        Output(path, redactor).show(over=True)
+
+
+def _standing(task: TaskState) -> str:
+    """Where a task stands, and how its last attempt ended."""
+    words = [f"{task.task.id} {task.status}, attempt {task.number}"]
+    if not task.running:
+        words += filter(None, (task.outcome, one_line(task.reason, progress.LONGEST_REASON)))
+    return ": ".join(words)
 
 
 def _is_left() -> bool:

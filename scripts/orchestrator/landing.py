@@ -47,7 +47,7 @@ class Landing:
         task = attempt.task
         ruling = verdict.judge(task.task, attempt.evidence())
         self._attempts.leave_feedback(attempt, ruling.outcome)
-        text = self._results.text(task, attempt.said)
+        text = self._results.text(task, attempt.said, ruling.outcome)
         known = results.digest(text())
         said = attempt.said or Said()
         event = AttemptFinished(

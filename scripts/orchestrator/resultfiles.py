@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from orchestrator.clis import claude_output
 from orchestrator.core.agents import agent_name
 from orchestrator.core.consequences import next_step
 from orchestrator.core.events import AttemptFinished
-from orchestrator.core.redaction import Redactor
+from orchestrator.core.redaction import LONGEST_SHAPE, Redactor
 from orchestrator.core.state import RunState, TaskState
-from orchestrator.core.text import clean, one_line
+from orchestrator.core.text import clean, code, fenced, one_line
 from orchestrator.core.verdict import Said
 from orchestrator.edges import journal, results
 from orchestrator.edges.views import Views
 from orchestrator.edges.workspace import Workspace
+
+LONGEST_END = 3000
+"""Characters of each output of a command that failed: its last forty lines or so."""
 
 
 class ResultFiles:
@@ -28,11 +31,38 @@ class ResultFiles:
         self._views = views
         self._redactor = redactor
 
-    def text(self, task: TaskState, said: Said | None) -> Callable[[], Any]:
+    def text(self, task: TaskState, said: Said | None, outcome: str) -> Callable[[], Any]:
         """A function that yields the text of the task's last attempt, piece by piece, as often as called."""
         if said is not None:
             return lambda: [said.text]
-        return self._output(f"{self._workspace.attempt(task.task.id, task.number)}/stdout")
+        return self._printed(task, self._workspace.attempt(task.task.id, task.number), outcome)
+
+    def _printed(self, task: TaskState, folder: str, outcome: str) -> Callable[[], Any]:
+        """What a command printed; of one that failed the end of all that tells why, since nothing builds on it."""
+        if outcome == "success":
+            return self._output(f"{folder}/stdout")
+        return lambda: ["\n".join(self._ends(task, folder)) or "It printed nothing.\n"]
+
+    def _ends(self, task: TaskState, folder: str) -> Iterator[str]:
+        checks = enumerate(task.task.verify, 1)
+        files = {"stdout": "stdout", "stderr": "stderr"}
+        files |= {f"verify-{n}.out": f"verify {code(self._redactor.text(line))}" for n, line in checks}
+        for file, name in files.items():
+            text, whole = self._end(f"{folder}/{file}")
+            if text.strip():
+                cut = "" if whole else f", its end (all of it: {folder}/{file})"
+                yield f"{name}{cut}:\n\n{fenced(text)}\n"
+
+    def _end(self, path: str) -> tuple[str, bool]:
+        """The last whole lines of a file, and whether they are all of it."""
+        # More than is shown: a secret that the cut goes through is found by nobody.
+        read = results.tail(path, LONGEST_END + LONGEST_SHAPE)
+        text = self._redactor.text(read)
+        if len(read) < LONGEST_END + LONGEST_SHAPE and len(text) <= LONGEST_END:
+            return text, True
+        shown = text[-LONGEST_END:]
+        line = shown.find("\n", 0, LONGEST_END // 2)
+        return shown[line + 1 :], False
 
     def _output(self, path: str) -> Callable[[], Any]:
         return lambda: self._redactor.pieces(results.pieces(path)) if os.path.exists(path) else []
@@ -61,7 +91,7 @@ class ResultFiles:
             text = self._redactor.text(clean(claude_output.read(results.lines(f"{folder}/stdout")).text))
             self.write(event, lambda: [text])
         else:
-            self.write(event, self._output(f"{folder}/stdout"))
+            self.write(event, self._printed(task, folder, event.outcome))
 
 
 def facts(task: TaskState, event: AttemptFinished, skips: bool) -> dict[str, Any]:
