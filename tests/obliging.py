@@ -15,6 +15,9 @@ from standin import Worker
 TEXTS = {
     ".py": "import unittest\n\n\nclass Works(unittest.TestCase):\n    def test_it(self):\n        pass\n",
     ".json": "{}\n",
+    ".md": "".join(
+        f"| {cells} |\n" for cells in ("rank | what", "--- | ---", *(f"{n} | done" for n in range(1, 41)))
+    ),
 }
 
 

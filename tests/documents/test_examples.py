@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,52 @@ def test_the_words_are_counted_right(sources: Project) -> None:
     (sources.folder / "plan.yaml").write_text(text)
     sources.run()
     assert sources.result(5).endswith("\n3000\n")
+
+
+def test_the_check_of_the_glossary_tells_a_glossary_from_what_is_none(tmp_path: Path) -> None:
+    plan = parse_plan(next(text for text in PLANS if "Glossary" in text).encode(), "examples.md")
+    (check,) = next(task.verify for task in plan.tasks if task.id == "glossary")
+    head = ["# Glossary", "", "| English | German |", "| --- | --- |"]
+
+    def passes(rows: list[str]) -> bool:
+        _write(tmp_path / "de" / "glossary.md", "\n".join([*head, *rows, ""]))
+        return subprocess.run(check, shell=True, cwd=tmp_path, check=False).returncode == 0
+
+    assert subprocess.run(check, shell=True, cwd=tmp_path, check=False, stderr=subprocess.DEVNULL).returncode
+    assert passes([f"| term {n} | Wort {n} |" for n in range(40)])
+    assert not passes([f"| term {n} | Wort {n} |" for n in range(39)])
+    assert not passes([f"| term {n} |  |" for n in range(40)])
+    assert not passes([f"- term {n}: Wort {n}" for n in range(40)])
+
+
+def test_a_command_merges_results_that_are_data(sources: Project) -> None:
+    text = next(text for text in PLANS if "support letters" in text)
+    (sources.folder / "plan.yaml").write_text(text)
+    sources.run()
+    assert (sources.folder / "causes.csv").read_text().splitlines() == ["text,delivery"] * 3
+    assert sources.result(4).endswith(" 3 delivery\n")
+    (line,) = re.findall(r"`(sed [^`]+)`", section(TEXT, "## Merging results that are data"))
+    result = sources.workspace / "results" / "agent-01-result.md"
+    printed = subprocess.run(
+        line,
+        shell=True,
+        env={**os.environ, "ORCHESTRATE_RESULT_T_01": str(result)},
+        capture_output=True,
+        check=True,
+    )
+    assert json.loads(printed.stdout) == {"letters": [{"file": "text", "cause": "delivery"}]}
+
+
+def test_verify_sees_files_and_nothing_of_what_the_worker_says(project: Project) -> None:
+    seen = "env | sed -n 's/^\\(ORCHESTRATE_[A-Z]*\\)_*[^=]*=.*/\\1/p' | sort -u; ls .orchestrator/results"
+    project.plan(
+        {"id": "A", "description": "a", "model": "answer", "inputs": {"x": "y"}},
+        {"id": "B", "description": "b", "model": "answer", "needs": ["A"], "verify": [f"{seen}; exit 1"]},
+        defaults={"attempts": 1},
+    )
+    project.run()
+    shown = (project.workspace / "attempts" / "B.1" / "verify-1.out").read_text()
+    assert shown.split() == ["ORCHESTRATE_ATTEMPT", "ORCHESTRATE_CLAUDE", "agent-01-result.md"]
 
 
 def test_the_failing_run_recovers_line_by_line_as_it_is_told(project: Project) -> None:
