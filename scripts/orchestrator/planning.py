@@ -286,4 +286,5 @@ def _granted(grant: Grant) -> Iterator[str]:
     for names, more in grant.more[:MOST_OWN]:
         yield f"    {_named(names)} also: {one_line(', '.join(more), 300)}"
     if left := sum(len(names) for names, _ in grant.more[MOST_OWN:]):
-        yield f"    {counted(left, 'more task')} also: what their own `allow` and `verify` name"
+        whose = "its" if left == 1 else "their"
+        yield f"    {counted(left, 'more task')} also: what {whose} own `allow` and `verify` name"
