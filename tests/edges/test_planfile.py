@@ -95,10 +95,18 @@ def test_escaped_surrogate_pairs_in_json_are_letters() -> None:
     assert parsed(text).request == "\U0001f680"
 
 
-def test_a_description_of_five_megabytes_is_accepted() -> None:
-    words = "word " * 1_000_000
+def test_a_description_of_nearly_two_megabytes_is_accepted() -> None:
+    words = "word " * 399_000
     assert len(task(f"description: {words}").description) == len(words) - 1
     assert len(task('description: "' + words + '"').description) == len(words)
+
+
+def test_a_description_of_five_megabytes_is_one_problem() -> None:
+    found = complaints(f"request: r\ntasks:\n  - id: T-01\n    description: {'word ' * 1_000_000}\n")
+    assert found == [
+        "plan.yaml:4: T-01: description: is too much for a prompt (2,000,000 characters with its inputs); "
+        "use a file"
+    ]
 
 
 def test_a_misspelled_default_is_told_once_at_its_own_line() -> None:
