@@ -21,11 +21,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from growing import kill_growing
-from trials import LONGEST, ROOT, Entry, Fault, Trial, check_end, check_once, send
+from trials import LONGEST, ROOT, Entry, Fault, Trial, attempt_of, check_end, check_once, send
 
 SLACK = 0.02
 """Seconds before a kill of everything: what ended in them may not have reached the disk, and may run again."""
@@ -96,24 +98,16 @@ def kill_worker(trial: Trial) -> int:
     until = time.monotonic() + trial.random.uniform(0.2, 1.5)
     while process.poll() is None and time.monotonic() < until:
         time.sleep(0.005)
-    victims = [pid for pid in trial.living() if os.path.exists(f"/proc/{pid}") and _attempt_of(pid)]
+    victims = [pid for pid in trial.living() if os.path.exists(f"/proc/{pid}") and attempt_of(pid)]
     if victims and process.poll() is None:
         victim = trial.random.choice(victims)
-        hit.append((_attempt_of(victim), time.time()))
+        hit.append((attempt_of(victim), time.time()))
         send(victim, signal.SIGKILL)
     status, output = trial.finish(process)
     check_end(trial, status, output)
     names = {name.rpartition("/")[2].rpartition(".")[0] for name, _ in hit}
     check_once(trial, lambda before, after: before.task in names)
     return len(hit)
-
-
-def _attempt_of(pid: int) -> str:
-    try:
-        environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return ""
-    return next((v.partition(b"=")[2].decode() for v in environ if v.startswith(b"ORCHESTRATE_ATTEMPT=")), "")
 
 
 def signal_dispatcher(trial: Trial) -> int:
@@ -159,19 +153,43 @@ def _journal(trial: Trial) -> str:
 
 
 def truncate_journal(trial: Trial) -> int:
-    """Kind 4a: the journal of a finished run, cut at every byte, resumes and repeats nothing."""
+    """Kind 4a: the journal of a finished run, cut at every byte, resumes and repeats nothing.
+
+    What a run makes of the file is looked at for every byte: what it has read, and what it leaves of it, is that of
+    the last whole line. So whole runs are made where lines begin, in their middle and just before their ends.
+    """
     whole, kept, ledger = _finished_run(trial)
-    for size in range(len(whole) + 1):
-        _restore(trial, kept)
-        (trial.workspace / "journal.jsonl").write_bytes(whole[:size])
-        status, output = _fork(trial, "run", "plan.yaml")
-        try:
-            if trial.ledger.read_text() != ledger:
-                raise Fault("work was repeated")
-            check_end_quickly(trial, status, output)
-        except Fault as fault:
-            raise Fault(f"cut after {size} of {len(whole)} bytes: {fault}") from None
+    begins = [0, *(at + 1 for at, byte in enumerate(whole) if byte == ord("\n"))]
+    for line, (begin, end) in enumerate(pairwise(begins)):
+        for size in range(begin, end):
+            _check_cut(trial.folder / "cut.jsonl", whole, size, begin, line)
+        for size in sorted({begin, begin + 1, (begin + end) // 2, end - 1}):
+            _run_cut(trial, kept, whole[:size], len(whole), ledger)
+    _run_cut(trial, kept, whole, len(whole), ledger)
     return len(whole) + 1
+
+
+def _check_cut(path: Path, whole: bytes, size: int, begin: int, line: int) -> None:
+    from orchestrator.edges import journal
+
+    path.write_bytes(whole[:size])
+    known = journal.load(path).seq
+    journal.Journal(path).close()
+    left = path.read_bytes()
+    if left != (whole[:begin] or journal.HEADER) or known != max(0, line - 1):
+        raise Fault(f"cut after {size} of {len(whole)} bytes: event {known} and {len(left)} bytes are left")
+
+
+def _run_cut(trial: Trial, kept: Path, left: bytes, size: int, ledger: str) -> None:
+    _restore(trial, kept)
+    (trial.workspace / "journal.jsonl").write_bytes(left)
+    status, output = _fork(trial, "run", "plan.yaml")
+    try:
+        if trial.ledger.read_text() != ledger:
+            raise Fault("work was repeated")
+        check_end_quickly(trial, status, output)
+    except Fault as fault:
+        raise Fault(f"cut after {len(left)} of {size} bytes: {fault}") from None
 
 
 def check_end_quickly(trial: Trial, status: int, output: str) -> None:
@@ -237,7 +255,7 @@ def _tree(folder: Path) -> dict[str, bytes]:
 
 
 def _fork(trial: Trial, *words: str) -> tuple[int, str]:
-    """The command in a fork of this process, which has its packages loaded: ten times as many a minute."""
+    """The command in a fork of this process, which has most of its modules loaded."""
     output = trial.folder / "output"
     sys.stdout.flush()
     pid = os.fork()
@@ -357,6 +375,8 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep the folders of all trials")
     options = parser.parse_args()
     sys.path.insert(0, str(ROOT / "scripts"))
+    for module in ("commands", "running", "dispatcher", "attempts", "dynamic", "edges.planfile"):
+        import_module(f"orchestrator.{module}")
     seed = options.seed if options.seed is not None else random.randrange(1_000_000)
     failed = False
     for key in options.kind or KINDS:

@@ -163,6 +163,15 @@ def _processes() -> Iterator[tuple[int, bytes, str]]:
             yield int(name), environ, command
 
 
+def attempt_of(pid: int) -> str:
+    """The attempt that a process belongs to, RUN/TASK.N; "" for one that has gone."""
+    try:
+        environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    return next((v.partition(b"=")[2].decode() for v in environ if v.startswith(b"ORCHESTRATE_ATTEMPT=")), "")
+
+
 def send(pid: int, number: int) -> None:
     """A signal to a process that may be gone."""
     try:
