@@ -593,6 +593,25 @@ def test_a_disk_filled_by_a_worker_ends_the_run_clearly_and_the_next_one_goes_on
     assert project.noted("start C") == ["start C"]
 
 
+def test_a_command_that_ends_on_a_full_disk_is_not_run_again(project: Project) -> None:
+    project.plan(
+        shell("A", "cat /dev/zero > fill 2>/dev/null", "echo from A", attempts=1),
+        shell("B", note("start B"), HOLD.replace("go", '"$PLAN.go"'), note("end B"), "exit 7", attempts=1),
+        name="../plan.yaml",
+    )
+    script = """
+    ORCHESTRATE run plan.yaml; echo "first $?"
+    touch "$PLAN.go"; until grep -q "end B" "$STANDIN_LEDGER"; do sleep 0.02; done; sleep 0.2
+    rm fill; ORCHESTRATE run; echo "last $?"
+    ORCHESTRATE status
+    """
+    done = in_namespace(project, script, "1m")
+    assert "first 5\n" in done.stdout
+    assert "last 1\n" in done.stdout
+    assert "exit status 7" in done.stdout
+    assert project.noted() == ["start B", "end B"]
+
+
 def test_launches_that_never_came_about_do_not_fail_a_task(project: Project) -> None:
     project.plan(shell("A", "echo x"))
     project.run()

@@ -130,7 +130,7 @@ class Attempts:
             return None
         attempt = self.new(task)
         folder = attempt.folder
-        over = task.task.cli == "shell" and shell.exit_status(_read(f"{folder}/status") or b"") is not None
+        over = task.task.cli == "shell" and _status(folder) is not None
         pids = self._workspace.pids
         if self._processes.adopt(attempt.key, attempt.marker, f"{folder}/stdout", pids, over=over):
             attempt.began -= self._processes.age(attempt.key)
@@ -309,8 +309,7 @@ class Attempts:
             # How it would have ended is not known; what it did is judged by its result and its work.
             attempt.stopped, exit_status = "", None
         if task.cli == "shell":
-            written = _read(f"{folder}/status")
-            known = shell.exit_status(written) if written is not None else None
+            known = _status(folder)
             exit_status = known if known is not None else exit_status
         else:
             self.testimony.take_in(
@@ -380,6 +379,15 @@ def _read(path: str) -> bytes | None:
             return file.read()
     except FileNotFoundError:
         return None
+
+
+def _status(folder: str) -> int | None:
+    """The exit status of a command; None where it has not ended, or was killed."""
+    written = _read(f"{folder}/status")
+    known = shell.exit_status(written) if written is not None else None
+    if known is None and os.path.isdir(folder):
+        known = shell.status_in_name(os.listdir(folder))
+    return known
 
 
 def _lasted(folder: str) -> float:
