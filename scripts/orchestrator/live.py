@@ -15,6 +15,7 @@ from rich.text import Text
 
 from orchestrator.clis import claude_output
 from orchestrator.core import growth
+from orchestrator.core.graph import longest_remaining
 from orchestrator.core.learning import DEFAULT_SECONDS
 from orchestrator.core.plan import seconds
 from orchestrator.core.redaction import Redactor
@@ -29,6 +30,10 @@ INTERVAL = 0.5
 
 TAIL = 1 << 16
 """Bytes of a worker's output that are looked at for its last line: more than a secret of several lines has."""
+
+MOST_IN_CHAINS = 1000
+"""Tasks of a plan whose longest chain is looked for, which takes 1 ms for so many: with more of them, it is rather
+the places that are short."""
 
 RECENT = 5
 """Ended tasks that stay on the table."""
@@ -130,23 +135,32 @@ def _last_line(text: str) -> str:
 
 
 def estimate(state: RunState, now: float) -> str:
-    """How long the rest may take: the work that is left over the places there are; an estimate, and called one."""
+    """How long the rest may take; an estimate, and called one.
+
+    It is the work that is left over the places there are, or the longest chain of tasks that is left, whichever
+    takes longer.
+    """
     if state.plan is None or state.finished:
         return ""
     done = [task.seconds for task in state.tasks if task.seconds is not None and task.task.estimate is None]
     usual = sum(done) / len(done) if done else None
-    left = 0.0
-    for task in state.tasks:
-        if task.mark:
-            continue
-        expected = _expected(task, usual)
-        if task.running and task.attempt_at:
-            expected = max(0.0, expected - (now - task.attempt_at.timestamp()))
-        left += expected
+    left = [_left(task, usual, now) for task in state.tasks]
+    open_tasks = len(state.tasks) - state.ended
+    if not any(left):
+        return ""
     places = state.parallelism or state.plan.limits.parallelism
-    return (
-        f"about {duration(left / min(places, max(1, len(state.tasks) - state.ended)))} left" if left else ""
-    )
+    chain = 0.0
+    if len(state.tasks) <= MOST_IN_CHAINS:
+        waiting = [[other.index for other in (*task.needed_by, *task.after_of)] for task in state.tasks]
+        chain = max(longest_remaining(waiting, left))
+    return f"about {duration(max(chain, sum(left) / min(places, max(1, open_tasks))))} left"
+
+
+def _left(task: TaskState, usual: float | None, now: float) -> float:
+    if task.mark:
+        return 0.0
+    since = now - task.attempt_at.timestamp() if task.running and task.attempt_at else 0.0
+    return max(0.0, _expected(task, usual) - since)
 
 
 def _expected(task: TaskState, usual: float | None) -> float:
