@@ -992,6 +992,17 @@ def test_a_detached_run_returns_at_once_and_outlives_its_caller(project: Project
     until(lambda: not alive(pid), "the end of the dispatcher")
 
 
+def test_a_detached_run_keeps_nothing_open_that_its_caller_waits_for(project: Project) -> None:
+    project.plan(shell("A", *HELD))
+    script = '"$@" 7>&1 8>&1 9>&1 > /dev/null 2>&1'
+    process = project.start("run", "plan.yaml", "--detach", inside=("/bin/sh", "-c", script, "sh"))
+    assert project.finish(process).status == 0
+    project.await_note("start A")
+    assert project.do("wait", "--timeout", "100ms").status == 75
+    project.go()
+    assert project.do("wait").status == 0
+
+
 def test_a_detached_run_that_cannot_begin_says_why(project: Project) -> None:
     project.plan(claude("A", "answer"))
     project.environment["ORCHESTRATE_CLAUDE"] = "/no/such"

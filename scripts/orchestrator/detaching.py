@@ -9,6 +9,8 @@ from pathlib import Path
 
 from orchestrator.errors import EnvironmentProblem
 
+MOST_DESCRIPTORS = 65_536
+
 
 def detach(log: Path) -> Callable[[int, str], None] | int:
     """Go on in a process that no terminal, shell or caller can take down with it.
@@ -37,6 +39,9 @@ def detach(log: Path) -> Callable[[int, str], None] | int:
     sys.stderr.flush()
     for descriptor, number in ((null, 0), (output, 1), (output, 2)):
         os.dup2(descriptor, number)
+    # Whatever else the caller left open: whoever reads the other end of it would wait for the run.
+    os.closerange(3, writer)
+    os.closerange(writer + 1, MOST_DESCRIPTORS)
 
     def tell(status: int, text: str) -> None:
         nonlocal writer
