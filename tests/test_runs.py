@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from project import HOLD, PROGRAM, ROOT, Project, alive, claude, note, shell, until
 
+from orchestrator.edges.inbox import Order, hand_in
 from orchestrator.runs import SteadyClock
 
 pytestmark = pytest.mark.real
@@ -862,6 +863,16 @@ def test_retry_during_a_run_gives_a_failed_task_and_its_dependents_another_chanc
     until(lambda: "success" in project.outcomes("C"), "B and C")
     project.go()
     assert project.finish(process).status == 0
+
+
+def test_an_order_whose_giver_was_killed_is_obeyed_by_the_next_run(project: Project) -> None:
+    project.plan(shell("A", note("start A")))
+    project.run()
+    hand_in(project.workspace / "inbox", Order("retry", "A"))
+    assert project.do("run").status == 0
+    assert project.noted() == ["start A"] * 2
+    hand_in(project.workspace / "inbox", Order("stop"))
+    assert "nothing to do" in project.do("run").out
 
 
 def test_retry_without_a_run_waits_for_the_next(project: Project) -> None:

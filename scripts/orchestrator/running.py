@@ -28,7 +28,7 @@ from orchestrator.core.state import ENDED, RunState
 from orchestrator.core.text import dollars
 from orchestrator.core.workers import WorkerType
 from orchestrator.detaching import detach
-from orchestrator.edges import claudefiles, journal
+from orchestrator.edges import claudefiles, inbox, journal
 from orchestrator.edges.workspace import Workspace, explained, write_whole_bytes
 from orchestrator.errors import EnvironmentProblem, OrchestratorError, UsageError
 from orchestrator.following import Follower
@@ -103,7 +103,8 @@ def _run_held(
     workers = state.workers if given is None else _worker_types(workspace, plan, project)
     runs.refuse_bypass(plan, workers, asked.options)
     same = unchanged and state.workers == workers
-    if not asked.options.retry_failed and same and runs.nothing_left(state):
+    ordered = asked.options.retry_failed or inbox.is_waited_for(workspace.inbox)
+    if not ordered and same and runs.nothing_left(state):
         return _say_nothing_left(workspace, state, history, begun)
     options = _with_claude(asked.options, plan, state, project)
     # Only now: what is refused above leaves the earlier run, and its plan, as they were.

@@ -62,6 +62,11 @@ def orders(inbox: Path) -> list[Order]:
     return found
 
 
+def is_waited_for(inbox: Path) -> bool:
+    """Whether somebody waits for a run, if only to obey: who gave an order may have been killed before it was."""
+    return any(order.order != "stop" for order in orders(inbox))
+
+
 def handed_in_at(inbox: Path, order: Order) -> int:
     """When an order was handed in, by the clock of its file system in nanoseconds; 0 if it has gone."""
     try:
