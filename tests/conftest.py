@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from grouping import scheduler
 from hostile import Hostile
 from hypothesis import HealthCheck, settings
 from installation import User, another_version, cache_with_packages
@@ -22,6 +23,11 @@ def pytest_configure(config: pytest.Config) -> None:
     # Every event and every installed file is synced, and on a busy disk tests would do little but wait for that.
     if config.option.basetemp is None and "TMPDIR" not in os.environ and in_memory():
         os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
+    return scheduler(config, log)
 
 
 def in_memory() -> bool:

@@ -241,7 +241,6 @@ def test_the_cpu_of_a_process_is_told_apart_from_that_of_its_children() -> None:
 
 
 @pytest.mark.real
-@pytest.mark.xdist_group("claude")
 @pytest.mark.skipif(
     not is_there(NEWEST), reason=f"no claude {NEWEST}: run tests/check.py, or set {FOLDER_VARIABLE}"
 )

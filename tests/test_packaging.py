@@ -19,8 +19,6 @@ from orchestrator import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# One worker makes the wheel and its environment.
-pytestmark = pytest.mark.xdist_group("packaging")
 RUNTIME_LOCK = ROOT / "scripts" / "requirements.lock"
 DEVELOPMENT_LOCK = ROOT / "tests" / "requirements.lock"
 LOCK_LINE = re.compile(

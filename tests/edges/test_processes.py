@@ -16,8 +16,6 @@ from project import alive, until
 from orchestrator.edges import processes, processtree
 from orchestrator.edges.processes import Ended, Processes
 
-pytestmark = pytest.mark.xdist_group("processes")
-
 
 class Attempt:
     """One process of a dispatcher, with its files in a folder."""
