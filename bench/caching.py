@@ -21,7 +21,7 @@ from figures import Figure
 from lab import CommandFailed, Lab
 from messages_api import MessagesApi
 
-WORKERS, WORKERS_QUICK = 16, 4
+WORKERS, WORKERS_QUICK = 16, 3
 LARGEST_SHARE = 25.0
 """Percent of the cost of launching all at once."""
 

@@ -16,7 +16,7 @@ from figures import Figure
 from lab import Lab, middle
 from messages_api import MessagesApi
 
-FEW, MANY, MANY_QUICK = 2, 34, 6
+FEW, MANY, MANY_QUICK = 2, 34, 4
 LARGEST_PART = 2.0
 """Percent of the CPU of a worker that is answered once."""
 

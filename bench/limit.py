@@ -12,7 +12,7 @@ from figures import Figure
 from lab import CommandFailed, Lab, middle
 from messages_api import MessagesApi
 
-TASKS = 10
+TASKS, TASKS_QUICK = 10, 4
 SECONDS, SECONDS_QUICK = 20, 3
 """From the first request to the reset: longer than a worker's start."""
 
@@ -40,13 +40,13 @@ class Subscription:
 
 def measure(lab: Lab) -> Iterator[Figure]:
     """Attempts used up, requests before the reset, and how soon after it the next request comes."""
-    seconds = SECONDS_QUICK if lab.quick else SECONDS
+    count, seconds = (TASKS_QUICK, SECONDS_QUICK) if lab.quick else (TASKS, SECONDS)
     versions = realwork.installed()
     if not versions:
         yield realwork.left_out()
     for version in versions[:1] if lab.quick else versions:
-        looks = [_limited(lab, version, seconds) for _ in range(lab.repeats)]
-        head = f"{realwork.cli_version(version)}, {TASKS} tasks, limit of {seconds} s"
+        looks = [_limited(lab, version, count, seconds) for _ in range(lab.repeats)]
+        head = f"{realwork.cli_version(version)}, {count} tasks, limit of {seconds} s"
         yield Figure(f"{head}: attempts used up", max(used for used, _, _ in looks), "", 0.0)
         early = tuple(float(count) for _, count, _ in looks)
         yield Figure(f"{head}: requests before the reset", middle(early), "", samples=early)
@@ -54,12 +54,12 @@ def measure(lab: Lab) -> Iterator[Figure]:
         yield Figure(f"{head}: from the reset to the next request", middle(after), "s", samples=after)
 
 
-def _limited(lab: Lab, version: str, seconds: float) -> tuple[int, int, float]:
+def _limited(lab: Lab, version: str, count: int, seconds: float) -> tuple[int, int, float]:
     """Attempts used up, requests before the reset, and seconds from it to the first request after it."""
     limit = Subscription(seconds)
-    tasks = [realwork.a_task(f"T-{number:02}") for number in range(1, TASKS + 1)]
+    tasks = [realwork.a_task(f"T-{number:02}") for number in range(1, count + 1)]
     with MessagesApi(limit) as api:
-        with realwork.project(lab, api, tasks, version, login="token", limits={"parallelism": TASKS}) as run:
+        with realwork.project(lab, api, tasks, version, login="token", limits={"parallelism": count}) as run:
             realwork.completed(run)
             used = sum(outcome != "usage limited" for outcome in realwork.outcomes(run))
         resets = limit.resets

@@ -30,7 +30,7 @@ DONE = text("All of it is done.")
 RESETS_IN = 6.0
 """Seconds until the usage limit of the scenarios resets: short for a test, longer than a worker's start."""
 
-STORM, SERVED_AT_ONCE = 40, 4
+STORM, SERVED_AT_ONCE = 20, 4
 NUMBER_SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
 

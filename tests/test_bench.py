@@ -263,9 +263,9 @@ def test_the_groups_of_real_workers_measure_what_they_say(tmp_path: Path) -> Non
         for name in groups
     }
     assert found["prefix"]["general, a sentence each: not shared"]["met"], done.stdout
-    assert found["caching"]["4 workers of a type of 22 kB, one answer: our part"]["value"] < 50
+    assert found["caching"]["3 workers of a type of 22 kB, one answer: our part"]["value"] < 50
     assert found["storm"]["6 tasks, up to 8: attempts used up"]["value"] == 0
     assert found["storm"]["6 tasks, up to 8: requests a task"]["value"] >= 1
-    assert found["limit"]["10 tasks, limit of 3 s: attempts used up"]["value"] == 0
-    assert found["limit"]["10 tasks, limit of 3 s: from the reset to the next request"]["value"] >= 0
-    assert found["launches"]["6 workers: CPU of the program"]["value"] > 0
+    assert found["limit"]["4 tasks, limit of 3 s: attempts used up"]["value"] == 0
+    assert found["limit"]["4 tasks, limit of 3 s: from the reset to the next request"]["value"] >= 0
+    assert found["launches"]["4 workers: CPU of the program"]["value"] > 0
