@@ -27,8 +27,9 @@ def answered(answer: dict[str, Any]) -> Act:
 
 
 def refused(text: str, **fields: Any) -> Act:
-    """A call that the API does not answer; it costs nothing."""
-    return Act(stdout=stream(text, is_error=True, total_cost_usd=0.0, **fields), exit=1)
+    """A call that the API does not answer: a first line and a last one, and no cost."""
+    first, *_, last = stream(text, is_error=True, total_cost_usd=0.0, **fields).splitlines(keepends=True)
+    return Act(stdout=first + last, exit=1)
 
 
 def limited(until: datetime) -> Act:
@@ -40,6 +41,10 @@ def limited(until: datetime) -> Act:
 
 
 OVERLOADED = refused("API Error: 529 Overloaded", api_error_status=529)
+UNREACHABLE = refused(
+    "API Error: Can't reach the API server — check your internet or DNS (ENOTFOUND)",
+    api_error="connection_failed",
+)
 LOGGED_OUT = refused("Not logged in · Please run /login", api_error="authentication_failed")
 GROWN = {
     "Plan-01": answered(adding(numbered(1))),
@@ -102,10 +107,11 @@ def test_status_says_why_a_parked_planning_call_waits_and_until_when(stage: Stag
 
 
 @pytest.mark.parametrize("times", [1, 5])
-def test_planning_calls_at_an_overloaded_api_are_made_again_until_it_answers(
-    stage: Stage, times: int
+@pytest.mark.parametrize("act", [OVERLOADED, UNREACHABLE], ids=["overloaded", "unreachable"])
+def test_planning_calls_that_the_api_does_not_answer_are_made_again_until_it_does(
+    stage: Stage, act: Act, times: int
 ) -> None:
-    trouble(stage, *[OVERLOADED] * times)
+    trouble(stage, *[act] * times)
     assert play(stage) == 0
     check_that_nothing_was_lost(stage)
 

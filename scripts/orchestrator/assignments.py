@@ -27,7 +27,7 @@ FEEDBACK = "feedback.md"
 CONTINUING = ("interrupted", "unverified", "invalid output", "out of budget")
 """Outcomes after which the same session goes on."""
 
-REFUSED = ("rate limited", "overloaded", "usage limited", "authentication", "no credit")
+REFUSED = ("rate limited", "overloaded", "unreachable", "usage limited", "authentication", "no credit")
 """Outcomes of a request that was not answered: what was answered before it is paid, and stands in the session."""
 
 MOST_REFUSALS = 10

@@ -28,6 +28,7 @@ FOLLOWING: list[tuple[str, Following]] = [
     *((outcome, Following("again", counts=True, delay=0.5)) for outcome in sorted(COUNTING)),
     ("rate limited", Following("again", delay=0.5)),
     ("overloaded", Following("again", delay=0.5)),
+    ("unreachable", Following("again", delay=0.5)),
     ("authentication", Following("again", delay=0.5)),
     ("usage limited", Following("again", delay=LIMIT_PAUSE)),
     ("out of budget", Following("again")),

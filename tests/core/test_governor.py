@@ -236,6 +236,17 @@ def test_refusals_without_an_answer_are_followed_by_longer_and_longer_pauses() -
     assert play.hold() == Hold("the API is overloaded", play.now + 1)
 
 
+def test_an_api_that_cannot_be_reached_is_waited_for_and_leaves_the_number_of_workers_as_it_is() -> None:
+    play = Play()
+    most = play.fill()
+    for name in list(play.running):
+        play.end(name, "unreachable")
+    pause = play.hold()
+    assert pause == Hold("the API is unreachable", play.now + 2.0 ** (most - 1))
+    play.now = pause.until or 0.0
+    assert play.fill() == most
+
+
 def test_a_usage_limit_parks_all_launches_until_it_resets() -> None:
     play = Play()
     play.fill()

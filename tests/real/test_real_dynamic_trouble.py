@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import socket
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -14,6 +15,7 @@ import pytest
 import shop
 from api_answers import Answer, error, text, window
 from api_requests import Request
+from messages_api import MessagesApi
 from planted import leaked, plant
 from project import until
 from realclaude import MakeReal, RealProject
@@ -123,6 +125,32 @@ def test_what_a_hostile_worker_reports_is_bounded_and_fenced_in_the_planners_req
 
 
 # An API that does not answer
+
+
+@pytest.mark.oldest
+def test_an_api_that_cannot_be_reached_is_waited_for_and_no_attempt_is_used_up(real: MakeReal) -> None:
+    project = real(error(500))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    project.environment["ANTHROPIC_BASE_URL"] = f"http://127.0.0.1:{port}"
+    project.plan(**PLAN)
+    run = project.start("run", "plan.yaml")
+    until(lambda: len(project.outcomes("Plan-01")) >= 2, "two attempts in vain")
+
+    with MessagesApi(script(loop(FOUND)), port=port) as api:
+        done = project.finish(run)
+
+    assert done.status == 0, done
+    *vain, last = project.outcomes("Plan-01")
+    assert (set(vain), last) == ({"unreachable"}, "success")
+    assert project.document()["run"]["growth"]["rounds"] == 2
+    assert [shop.task_of(request) for request in api.requests] == [
+        "Plan-01",
+        "T-01",
+        "Plan-02",
+        "Synthesis-01",
+    ]
 
 
 @pytest.mark.oldest

@@ -25,6 +25,7 @@ Outcome = Literal[
     "blocked",
     "rate limited",
     "overloaded",
+    "unreachable",
     "usage limited",
     "out of budget",
     "authentication",
@@ -108,7 +109,7 @@ def what_follows(
         return Following(final)
     if outcome == "usage limited":
         return Following("again", delay=LIMIT_PAUSE)
-    waits = outcome in ("rate limited", "overloaded", "authentication")
+    waits = outcome in ("rate limited", "overloaded", "unreachable", "authentication")
     return Following("again", delay=luck * _backoff(in_a_row + 1) if waits else 0.0)
 
 

@@ -141,6 +141,8 @@ class Governor:
             worker.limited = True
             self._cut(worker, now)
             self._pause_after_refusal(outcome, now)
+        elif outcome == "unreachable":
+            self._pause_after_refusal(outcome, now)
         elif outcome == "usage limited":
             self.pause("the usage limit is reached", until if _can_be(until, now) else now + LIMIT_PAUSE)
         del self._workers[key]

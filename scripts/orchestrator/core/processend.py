@@ -1,6 +1,7 @@
 """What the end of an attempt's process decides, and what the CLI says of it; the work is not looked at.
 
-Fields decide. Text decides only about logins, credit and usage limits, by one table.
+Fields decide. Text decides only about logins, credit and usage limits, by one table, and codes in it about whether
+the API was reached at all.
 """
 
 from __future__ import annotations
@@ -111,6 +112,8 @@ def _api_failure(said: Said) -> Verdict | None:
         return Verdict(decided, quoted)
     if trouble := _by_text(said.text):
         return trouble
+    if said.status is None and any(code in said.text for code in _NO_CONNECTION):
+        return Verdict("unreachable", quoted)
     if said.status in _BY_STATUS:
         return Verdict(_BY_STATUS[said.status], quoted)
     if said.status is not None:
@@ -136,6 +139,12 @@ _BY_KIND: dict[str, Outcome] = {
 """What versions 2.1.197 and 2.1.329 were seen to call their errors, and what that decides."""
 
 _BY_STATUS: dict[int, Outcome] = {401: "authentication", 429: "rate limited", 529: "overloaded"}
+
+_NO_CONNECTION = (
+    *("(ECONNREFUSED)", "(ENOTFOUND)", "(EAI_AGAIN)", "(ENETUNREACH)", "(EHOSTUNREACH)", "(ENETDOWN)"),
+    *("(ConnectionRefused)", "(FailedToOpenSocket)"),
+)
+"""The codes of the system, and of the oldest version, for a connection that did not come about: nothing was asked."""
 
 _TEXTS: tuple[tuple[Outcome, tuple[str, ...]], ...] = (
     (
