@@ -277,6 +277,16 @@ SCHEMES: dict[str, Callable[[str, int], object]] = {
         recovers_late, sane, splits, steady, thousand, words, wrapped, wrong_types,
     )
 }  # fmt: skip
+TROUBLES: dict[str, dict[str, Any]] = {
+    "limited": {
+        "text": "You've hit your 5-hour limit", "api_error_status": 429, "api_error": "usage_limit_reached",
+    },
+    "overloaded": {"text": "API Error: 529 Overloaded", "api_error_status": 529},
+    "unreachable": {"text": "API Error: Can't reach the API (ENOTFOUND)", "api_error": "connection_failed"},
+    "logged_out": {"text": "Not logged in · Please run /login", "api_error": "authentication_failed"},
+}  # fmt: skip
+TIMES = {"limited": 1, "overloaded": 2, "unreachable": 2, "logged_out": 2}
+"""What the API does not answer, and how often: `TROUBLE` names the call and the kind, `Plan-02:limited`."""
 OWN_SYNTHESIS = ("misses",)
 USAGE = {"input_tokens": 100, "output_tokens": 10}
 
@@ -292,6 +302,10 @@ def main() -> None:
     name, _, attempt = os.environ["ORCHESTRATE_ATTEMPT"].rpartition("/")[2].rpartition(".")
     note(f"start {name} {attempt} {len(prompt.encode())}")
     time.sleep(float(os.environ.get("SCHEME_PAUSE", "0")))
+    call, _, kind = os.environ.get("TROUBLE", "").partition(":")
+    if name == call and int(attempt) <= TIMES[kind]:
+        refuse(**TROUBLES[kind])
+        sys.exit(1)
     if found := re.fullmatch(r"(Plan|Synthesis)-(\d+)", name):
         answer = planned(found[1], int(found[2]), int(attempt), prompt)
     else:
@@ -302,6 +316,16 @@ def main() -> None:
     facts = {"subtype": "success", "is_error": False, "num_turns": 2, "total_cost_usd": 0.01, "usage": USAGE}
     say(**{"type": "result", **facts, "result": text, **structured})
     note(f"end {name} {attempt}")
+
+
+def refuse(text: str, **fields: Any) -> None:
+    """What the program writes that the API does not answer: at a usage limit first when that resets."""
+    say(type="system", subtype="init", model="scheming")
+    if fields.get("api_error") == "usage_limit_reached":
+        resets = int(time.time()) + 8
+        say(type="rate_limit_event", rate_limit_info={"status": "rejected", "resetsAt": resets})
+    facts = {"subtype": "success", "is_error": True, "num_turns": 1, "total_cost_usd": 0.0, "result": text}
+    say(**{"type": "result", **facts, **fields})
 
 
 def planned(kind: str, number: int, attempt: int, prompt: str) -> object:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from project import Done, Project, shell
+from project import Done, Project, shell, until
 
 pytestmark = pytest.mark.real
 
@@ -335,6 +335,50 @@ def test_a_task_to_be_escalated_goes_through_the_whole_ladder_before_a_person_is
     assert asked[0]["seq"] > project.events("PlanRevised")[-1]["seq"], "nothing is asked before all was tried"
     assert project.statuses()["B"] == "waiting"
     assert "orchestrate answer T-01 TEXT" in done.out
+
+
+GROWN = ["Plan-01", "T-01", "T-02", "Plan-02", "T-03", "Plan-03", "Synthesis-01"]
+
+
+def test_a_planning_call_at_a_usage_limit_is_parked_and_goes_on_after_the_reset(project: Project) -> None:
+    project.environment["TROUBLE"] = "Plan-02:limited"
+    scheme(project, "grows", limits={"parallelism": 1})
+    run = project.start("run", "plan.yaml")
+    until(lambda: project.events("LaunchesPaused"), "the pause")
+    held, status = project.document()["run"]["holding"], project.do("status").out
+    assert project.finish(run).status == 0
+    assert (held["reason"], bool(held["until"])) == ("the usage limit is reached", True)
+    assert "holding: the usage limit is reached, until " in status
+    check_that_all_grew_and_was_paid_once(project, "Plan-02", ["usage limited", "success"])
+
+
+@pytest.mark.parametrize(("kind", "outcome"), [("overloaded", "overloaded"), ("unreachable", "unreachable")])
+def test_a_planning_call_that_the_api_does_not_answer_is_made_again_and_uses_up_nothing(
+    project: Project, kind: str, outcome: str
+) -> None:
+    project.environment["TROUBLE"] = f"Plan-02:{kind}"
+    assert play(project, "grows", limits={"parallelism": 1}).status == 0
+    check_that_all_grew_and_was_paid_once(project, "Plan-02", [outcome, outcome, "success"])
+
+
+def test_a_planning_call_without_a_login_ends_the_run_which_goes_on_with_it_later(project: Project) -> None:
+    project.environment["TROUBLE"] = "Plan-02:logged_out"
+    done = play(project, "grows", limits={"parallelism": 1})
+    assert done.status == 5
+    assert "stopped: authentication: Not logged in · Please run /login; when that is settled: " in done.out
+    assert "stopped: authentication: Not logged in · Please run /login" in project.do("status").out
+    assert project.run().status == 0
+    check_that_all_grew_and_was_paid_once(project, "Plan-02", ["authentication"] * 2 + ["success"])
+
+
+def check_that_all_grew_and_was_paid_once(project: Project, call: str, outcomes: list[str]) -> None:
+    """The plan of the scheme `grows`, where one call was made as often as it was, and answered once."""
+    assert project.outcomes(call) == outcomes
+    assert started(project) == dict.fromkeys(GROWN, 1) | {call: len(outcomes)}
+    assert set(project.statuses().values()) == {"completed"}
+    growth = project.document()["run"]
+    assert growth["cost_usd"] == pytest.approx(0.01 * len(GROWN))
+    assert growth["growth"]["rounds"] == 3
 
 
 def test_the_budget_holds_in_the_middle_of_planning_and_a_larger_one_goes_on(project: Project) -> None:

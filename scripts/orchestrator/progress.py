@@ -208,7 +208,7 @@ def ending(state: RunState, workspace: Workspace) -> list[str]:
     if waiting := sessiontasks.waiting(state):
         lines.append(f"{waiting}; its tasks: {ours('next')}")
     if state.finished and state.finished.exit in STOPPED:
-        lines.append(f"stopped: {one_line(_why_stopped(state))}; when that is settled: {to_run()}")
+        lines.append(_stopped(state))
     lines += _about_plan(state)
     lines.append(summary(state))
     lines.append(f"results: {one_line(str(workspace.final_output), 300)}")
@@ -244,10 +244,12 @@ def _about_plan(state: RunState) -> list[str]:
     return lines
 
 
-def _why_stopped(state: RunState) -> str:
+def _stopped(state: RunState) -> str:
+    """Why a run was stopped from outside its tasks, and what goes on with it."""
     assert state.finished
     told = next((task.reason for task in state.tasks if task.outcome == state.finished.reason), "")
-    return f"{state.finished.reason}: {told}" if told else state.finished.reason
+    why = f"{state.finished.reason}: {told}" if told else state.finished.reason
+    return f"stopped: {one_line(why)}; when that is settled: {to_run()}"
 
 
 def summary(state: RunState) -> str:
@@ -285,6 +287,8 @@ def status_lines(
     lines = [f"run {state.run}: {_stands(state, pid)}", summary(state)]
     if held := holding(state, pid, now):
         lines.append(f"holding: {one_line(held['reason'])}{_until(held['until'])}")
+    if state.finished and state.finished.exit == exits.ENVIRONMENT:
+        lines.append(_stopped(state))
     if about := sessiontasks.under_way(state, now.astimezone().tzinfo) or sessiontasks.waiting(state):
         lines.append(f"{about}; its tasks: {ours('next')}")
     lines += _about_plan(state)
