@@ -143,20 +143,24 @@ def test_at_a_usage_limit_all_launches_wait_for_its_reset_and_the_run_ends_by_it
     assert all(task.used <= 1 for task in stage.state.tasks)
 
 
-def refused(*, answered: bool) -> Act:
+def refused(*, answered: bool, text: str = "slow down", status: int | None = 429) -> Act:
     """A worker whose last request was refused; before it one was answered, or none."""
-    lines = stream("slow down", tools=1, is_error=True, api_error_status=429).splitlines(keepends=True)
+    lines = stream(text, tools=1, is_error=True, api_error_status=status).splitlines(keepends=True)
     return Act(stdout=b"".join(lines if answered else [lines[0], lines[-1]]), exit=1)
 
 
-def test_what_was_answered_before_a_refusal_is_not_paid_for_again(stage: Stage) -> None:
-    stage.processes.script = {
-        "a.1": refused(answered=True), "a.2": refused(answered=False), "a.3": said(),
-    }  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "status"), [("slow down", 429), ("Connection refused (ECONNREFUSED)", None)]
+)
+def test_what_was_answered_before_a_refusal_is_not_paid_for_again(
+    stage: Stage, text: str, status: int | None
+) -> None:
+    first, second = (refused(answered=answered, text=text, status=status) for answered in (True, False))
+    stage.processes.script = {"a.1": first, "a.2": second, "a.3": said()}
     assert stage.play(plan(worker("a", attempts=1))) == 0
-    first, *others = stage.happened(AttemptStarted)
-    assert [event.session for event in others] == [first.session] * 2
-    assert options(stage, "a.3")["resume"] == first.session
+    begun, *others = stage.happened(AttemptStarted)
+    assert [event.session for event in others] == [begun.session] * 2
+    assert options(stage, "a.3")["resume"] == begun.session
     assert "was interrupted from outside" in given(stage, "a.3")
 
 
