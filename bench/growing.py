@@ -11,7 +11,7 @@ from trials import ROOT, Fault, Trial
 
 SCHEMING = ROOT / "tests" / "scheming.py"
 
-ENDS = {"grows": 0, "misses": 0, "never": 4, "sane": 0, "splits": 4}
+ENDS = {"corrects": 0, "grows": 0, "insists": 0, "misses": 0, "never": 4, "sane": 0, "splits": 4}
 """The planners, by their names in `scheming.py`, and the exit status that a run of each comes to."""
 
 ASKED = ("auto", "Find it", "--budget", "5", "--max-tasks", "12", "--max-rounds", "4")
