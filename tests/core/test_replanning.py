@@ -3,7 +3,8 @@ from __future__ import annotations
 from story import Story
 
 from orchestrator.core import calls, rounds
-from orchestrator.core.events import PlanRevised, TaskCancelled, TaskRetried
+from orchestrator.core.events import PlanRevised, RevisionRejected, TaskAnswered, TaskCancelled, TaskRetried
+from orchestrator.core.plan import Task
 
 
 def asked() -> Story:
@@ -41,3 +42,26 @@ def test_a_planning_call_that_is_retried_is_the_open_one_again() -> None:
     story.start("Plan-01").end("Plan-01")
     assert rounds.answered(story.state) == "Plan-01"
     assert story.state.replanning.failed_calls == 0
+
+
+def test_an_analysis_that_only_asks_has_planned_nothing_yet() -> None:
+    story = asked().end("Plan-01")
+    call = calls.call_task("replanning", "Plan-02", "Plan it.")
+    facts = {"tasks": (call,), "asked": {"Plan-02": "Which one?"}, "changes": ("asked a person: Which one?",)}
+    story.tell(PlanRevised, by="planner", source="Plan-01", call="replanning", **facts)
+    assert story.state.replanning.first is None
+    story.tell(TaskAnswered, task="Plan-02", text="This one.").start("Plan-02").end("Plan-02")
+    story.tell(PlanRevised, by="planner", source="Plan-02", tasks=(Task(id="T-01"),), changes=("added T-01",))
+    assert story.state.replanning.first == 1
+
+
+def test_what_came_of_an_answer_is_forgotten_when_its_call_is_made_again() -> None:
+    story = (
+        asked()
+        .end("Plan-01")
+        .tell(RevisionRejected, by="planner", source="Plan-01", reason="it says nothing")
+    )
+    assert story.state.replanning.fates["Plan-01"].word == "planned nothing"
+    story.tell(TaskRetried, task="Plan-01").start("Plan-01").end("Plan-01")
+    story.tell(PlanRevised, by="planner", source="Plan-01", tasks=(Task(id="T-01"),), changes=("added T-01",))
+    assert story.state.replanning.fates == {}

@@ -49,11 +49,11 @@ class News(Struct, frozen=True):
 
 
 class Asked(NamedTuple):
-    """A planning call: what for, the tasks whose reports it considers, and when it was asked for."""
+    """A planning call: what for, the tasks whose reports it considers, and of which of their attempts these are."""
 
     call: str
     considered: Names
-    time: datetime
+    attempts: dict[str, int]
 
 
 class Fate(NamedTuple):
@@ -95,13 +95,11 @@ class Replanning:
         self.news: dict[str, News] = {}
         self.calls: dict[str, Asked] = {}
         self.open_call = ""
-        self.made = 0
         self.rounds = 0
         self.in_vain = 0
         self.failed_calls = 0
         self.joined = 0
         self.syntheses: list[str] = []
-        self.decisions = 0
         self.history: list[Round] = []
         self.analysis: Analysis | None = None
         self.context = ""
@@ -138,15 +136,15 @@ class Replanning:
         if event.by != "program":
             count = sum(not is_planning(task) for task in tasks) - len(self.deferred)
             self._close(event, event.changes, event.refused, event.near, count)
-            if self.first is None and event.tasks and event.by == "planner":
+            if self.first is None and count and event.by == "planner":
                 self.first = count
         if event.call:
             self._open(event)
 
     def _open(self, event: PlanRevised) -> None:
         self.open_call = next(task.id for task in event.tasks if is_planning(task))
-        self.calls[self.open_call] = Asked(event.call or "", event.considered, event.time)
-        self.made += 1
+        attempts = {name: self.news[name].attempt for name in event.considered if name in self.news}
+        self.calls[self.open_call] = Asked(event.call or "", event.considered, attempts)
         if event.call == "synthesis":
             self.syntheses.append(self.open_call)
             self.joined = event.completed
@@ -199,9 +197,9 @@ class Replanning:
             useful = changes and not getattr(event, "in_vain", False)
             # What is told again is decided by the answer to that.
             self.in_vain = 0 if useful else self.in_vain + (not event.again)
+            self.fates.pop(event.source, None)
             if not changes and (fate := _fate(event)):
                 self.fates[event.source] = fate
-        self.decisions += len(changes)
         if event.source:
             self.refused, self.near = refused, near
         entry = Round(self.rounds, event.time, event.by, event.reason, changes, refused, count)
@@ -210,15 +208,16 @@ class Replanning:
     def _settle(self, event: PlanRevised | RevisionRejected, changes: Names) -> None:
         """What a call considered is done with, but for what is told again; what was heard since then stays."""
         asked = self.calls[event.source]
-        for news in [self.news[name] for name in asked.considered if name in self.news]:
-            if news.time > asked.time:
+        for name, attempt in asked.attempts.items():
+            news = self.news.get(name)
+            if news is None or news.attempt != attempt:
                 continue
-            if news.task in event.again:
-                self.news[news.task] = replace(news, again=True)
+            if name in event.again:
+                self.news[name] = replace(news, again=True)
                 continue
-            del self.news[news.task]
+            del self.news[name]
             if news.again and event.refused and not changes:
-                self.given_up[news.task] = event.refused[0]
+                self.given_up[name] = event.refused[0]
 
 
 _FIRST = Origin()
