@@ -270,6 +270,18 @@ def test_two_planning_calls_that_failed_are_not_followed_by_a_third() -> None:
     assert rounds.planning_is_over(told.state) == "2 planning calls have failed"
 
 
+def test_of_calls_that_failed_one_gets_fresh_attempts_first_the_last_that_plans() -> None:
+    told = done(story(1), "T-01")
+    for _ in range(rounds.MOST_FAILED_CALLS):
+        told.end(ask(told), "ceiling")
+    name = ask(told, "synthesis")
+    told.end(name, "ceiling")
+    assert rounds.to_retry(told.state) == ["Plan-02"]
+    told.tell(TaskRetried, task="Plan-02").start("Plan-02")
+    answer(told, "Plan-02")
+    assert rounds.to_retry(told.state) == [name]
+
+
 def test_a_synthesis_comes_when_all_has_ended_and_again_only_when_more_was_completed() -> None:
     told = done(story(1), "T-01", report=None)
     name = ask(told, "synthesis")

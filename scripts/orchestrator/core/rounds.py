@@ -135,14 +135,19 @@ def _made_good(state: RunState) -> int:
 def to_retry(state: RunState) -> list[str]:
     """The tasks that get fresh attempts where all that failed, or waits for a person, is to have them.
 
-    Of planning calls that failed only the last: there is never more than one at a time, and it does their work.
+    Of calls that failed only one, the last that plans or else the last that joins: there is never more than one at a
+    time, and it does the work of those before it.
     """
-    last = next(reversed(state.replanning.calls), "")
+    last: dict[bool, str] = {
+        asked.call != "synthesis": name for name, asked in state.replanning.calls.items()
+    }
+    failed = [name for name in last.values() if name in state.by_id and state.by_id[name].mark == "failed"]
+    call = last[True] if last.get(True) in failed else next(iter(failed), "")
     return [
         task.task.id
         for task in state.tasks
         if task.mark == "blocked"
-        or (task.mark == "failed" and (task.task.id == last or not is_planning(task.task)))
+        or (task.mark == "failed" and (task.task.id == call or not is_planning(task.task)))
     ]
 
 
