@@ -37,12 +37,14 @@ def variables(
     types: Mapping[str, WorkerType],
     considered: Sequence[str],
     results: Mapping[str, str],
+    question: str = "",
 ) -> dict[str, object]:
     """What the templates of planning calls may use.
 
     Args:
         considered: the tasks whose reports are taken up.
         results: the path of the result of each completed task, by id.
+        question: what the planner asked a person, whose answer this call is told.
     """
     growth, plan = state.replanning, state.plan
     assert plan is not None
@@ -63,6 +65,7 @@ def variables(
         "checks": [_line(command, 300) for command in _commands(state)][:20],
         "limits": _limits(state, len(tasks)),
         "context": quoted(_prose(growth.context)) if growth.context else "",
+        "question": quoted(_prose(question)) if question else "",
         "open": [_task(task) for task in open_tasks[:MOST_TASKS]],
         "open_left_out": max(len(open_tasks) - MOST_TASKS, 0),
         "done": [_task(task) for task in done[-MOST_DONE:]],
