@@ -4,12 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from rounds_of import FOUND, answer, ask, done, due, story
 from story import Story
 
 from orchestrator.core import calls, rounds
 from orchestrator.core.events import (
-    Call,
-    Origin,
     PlanRevised,
     RevisionProposed,
     RevisionRejected,
@@ -23,50 +22,6 @@ from orchestrator.core.report import Report
 from orchestrator.core.revision import Change, Draft, Revision
 from orchestrator.core.rounds import Wanted
 from orchestrator.core.scheduler import Finish, Launch, Scheduler, Skip
-
-FOUND = Report(status="complete", discoveries=("there is more",))
-
-
-def story(count: int = 4, **plan: Any) -> Story:
-    """A run of tasks T-01 and so on that need nothing."""
-    tasks = [Task(id=f"T-{number:02d}") for number in range(1, count + 1)]
-    return Story(*tasks, **{"replan": "auto", **plan})
-
-
-def due(told: Story) -> Wanted | None:
-    return rounds.wanted(told.state, told.now)
-
-
-def done(told: Story, *names: str, report: Report | None = FOUND) -> Story:
-    """These tasks begin and succeed."""
-    for name in names:
-        told.start(name).wait(1).end(name, report=report)
-    return told
-
-
-def ask(told: Story, call: Call = "replanning") -> str:
-    """The planning call that is due begins; its id."""
-    wanted = due(told)
-    assert wanted is not None
-    assert wanted.call == call
-    name = calls.call_id(call, told.state.by_id)
-    task = calls.call_task(call, name, "Plan.")
-    workers = [one for one in told.state.tasks if not one.task.id.startswith(("Plan", "Synthesis"))]
-    completed = sum(one.mark == "completed" for one in workers)
-    told.tell(
-        PlanRevised, by="program", tasks=(task,), call=call, considered=wanted.considered, completed=completed
-    )
-    told.start(name)
-    return name
-
-
-def answer(told: Story, name: str, **revision: Any) -> Story:
-    """A planning call succeeds, and its answer becomes part of the plan."""
-    told.end(name)
-    assert rounds.answered(told.state) == name
-    changes = revision.pop("changes", ("a change",))
-    return told.tell(PlanRevised, by="planner", source=name, changes=changes, **revision)
-
 
 # When the plan is looked at again
 
@@ -306,85 +261,6 @@ def test_only_the_first_synthesis_may_add() -> None:
     assert rounds.synthesis_may_add(told.state, 0)
     assert not rounds.synthesis_may_add(told.state, 1)
     assert not rounds.synthesis_may_add(story(1, replan="off").state, 0)
-
-
-# Answers that are refused as a whole
-
-
-def refuse(told: Story, what: str = "add 'more': there is no worker type 'x'") -> Story:
-    """The planning call that is due is answered with what cannot be."""
-    name = ask(told)
-    told.end(name)
-    again = told.state.replanning.untold(name)
-    return told.tell(RevisionRejected, by="planner", source=name, reason=what, refused=(what,), again=again)
-
-
-def test_what_a_refused_answer_considered_is_told_once_more_with_what_was_refused() -> None:
-    told = done(story(1), "T-01")
-    refuse(told)
-    assert due(told) == Wanted("replanning", ("T-01",))
-    assert told.state.replanning.refused == ("add 'more': there is no worker type 'x'",)
-    assert told.state.replanning.in_vain == 0, "the answer to what is told again decides"
-
-
-def test_what_was_refused_twice_is_not_told_a_third_time_and_stays_in_the_listing() -> None:
-    told = refuse(done(story(1), "T-01"))
-    refuse(told, what="add 'more': a planner cannot set 'run'")
-    assert due(told) == Wanted("synthesis")
-    assert told.state.replanning.given_up == {"T-01": "add 'more': a planner cannot set 'run'"}
-    assert told.state.replanning.in_vain == 1
-
-
-def test_a_planner_that_needs_no_change_when_it_is_told_again_has_given_nothing_up() -> None:
-    told = refuse(done(story(1), "T-01"))
-    name = ask(told)
-    told.end(name).tell(RevisionRejected, by="planner", source=name, reason="then it stays as it is")
-    assert due(told) == Wanted("synthesis")
-    assert told.state.replanning.given_up == {}
-
-
-def test_what_was_given_up_is_taken_off_the_listing_by_whatever_takes_it_up() -> None:
-    told = refuse(refuse(done(story(2), "T-01", "T-02")))
-    assert list(told.state.replanning.given_up) == ["T-01", "T-02"]
-    told.tell(
-        PlanRevised, by="person", tasks=(Task(id="T-03"),), origins={"T-03": Origin(1, "T-01")},
-        changes=("added T-03",),
-    )  # fmt: skip
-    assert list(told.state.replanning.given_up) == ["T-02"]
-
-
-def test_only_what_a_call_was_told_is_done_with_and_not_what_was_heard_since() -> None:
-    told = done(story(2), "T-01").start("T-02").wait(rounds.PATIENCE)
-    name = ask(told)
-    told.tell(TaskRetried, task="T-01").wait(1)
-    done(told, "T-01")
-    answer(told, name)
-    assert list(told.state.replanning.news) == ["T-01"], "its second report"
-
-
-def test_the_call_that_is_told_the_answer_to_a_question_is_told_the_same_reports() -> None:
-    told = done(story(1), "T-01")
-    name = ask(told)
-    call = calls.call_task("replanning", "Plan-09", "Plan.")
-    more: dict[str, Any] = {"tasks": (call,), "asked": {"Plan-09": "Which one?"}, "call": "replanning"}
-    answer(told, name, considered=("T-01",), changes=("asked a person: Which one?",), **more)
-    assert list(told.state.replanning.news) == ["T-01"]
-    told.tell(TaskAnswered, task="Plan-09", text="This one.").start("Plan-09")
-    answer(told, "Plan-09")
-    assert told.state.replanning.news == {}
-
-
-def test_a_change_by_a_person_leaves_what_the_planner_is_told_of_its_own_answer() -> None:
-    told = refuse(done(story(1), "T-01"))
-    told.tell(PlanRevised, by="person", tasks=(Task(id="T-09"),), changes=("added T-09",))
-    assert told.state.replanning.refused == ("add 'more': there is no worker type 'x'",)
-
-
-def test_only_what_was_refused_is_told_as_refused() -> None:
-    told = done(story(1), "T-01")
-    name = ask(told)
-    told.end(name).tell(RevisionRejected, by="planner", source=name, reason="all is well")
-    assert told.state.replanning.refused == ()
 
 
 # Asking a person
