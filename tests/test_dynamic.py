@@ -105,6 +105,7 @@ def test_a_planner_that_asks_for_ever_waits_for_each_answer_until_the_rounds_are
         assert "again: " not in done.out
         asked = project.events("PlanRevised")[-1]["tasks"][-1]["description"]
         assert "You asked a person, who answers below:\n\n> And what of" in asked
+        assert f"- added T-{number - 1:02d} part" in asked, "what the same answer changed"
         assert f"answer Plan-{number:02d} TEXT" in project.do("status").out
         assert project.do("answer", f"Plan-{number:02d}", "As you like.").status == 0
         done = project.run()

@@ -189,7 +189,9 @@ class Planner:
 
     def _with_question(self, event: PlanRevised, question: str) -> PlanRevised:
         """A question about the whole holds up the next planning call, which is told the answer."""
-        task = self._call_task("replanning", event.considered, event.tasks, question)
+        task = self._call_task(
+            "replanning", event.considered, event.tasks, question=question, changes=event.changes
+        )
         asked = {name: text for name, text in event.asked.items() if name} | {task.id: question}
         workers = self._types_of((*event.tasks, task))
         return replace(event, tasks=(*event.tasks, task), asked=asked, call="replanning", workers=workers)
@@ -206,7 +208,7 @@ class Planner:
         self._dispatcher.revise(event)
 
     def _call_task(
-        self, call: Call, considered: Sequence[str], beside: Sequence[Task] = (), question: str = ""
+        self, call: Call, considered: Sequence[str], beside: Sequence[Task] = (), **about: Any
     ) -> Task:
         state = self._state
         used = (*state.by_id, *state.retired, *(task.id for task in beside))
@@ -215,7 +217,7 @@ class Planner:
             for task in state.tasks
             if task.mark == "completed"
         }
-        told = planningbrief.variables(state, call, self._types, considered, paths, question)
+        told = planningbrief.variables(state, call, self._types, considered, paths, **about)
         return calls.call_task(call, calls.call_id(call, used), self._views.planning(call, told))
 
     def _types_of(self, tasks: Sequence[Task]) -> tuple[WorkerType, ...]:

@@ -38,6 +38,7 @@ def variables(
     considered: Sequence[str],
     results: Mapping[str, str],
     question: str = "",
+    changes: Sequence[str] = (),
 ) -> dict[str, object]:
     """What the templates of planning calls may use.
 
@@ -45,6 +46,7 @@ def variables(
         considered: the tasks whose reports are taken up.
         results: the path of the result of each completed task, by id.
         question: what the planner asked a person, whose answer this call is told.
+        changes: what it changed with the same answer, and is not in `state` yet.
     """
     growth, plan = state.replanning, state.plan
     assert plan is not None
@@ -66,6 +68,7 @@ def variables(
         "limits": _limits(state, len(tasks)),
         "context": quoted(_prose(growth.context)) if growth.context else "",
         "question": quoted(_prose(question)) if question else "",
+        "changes": [_line(text, 300) for text in changes][:MOST_TASKS],
         "open": [_task(task) for task in open_tasks[:MOST_TASKS]],
         "open_left_out": max(len(open_tasks) - MOST_TASKS, 0),
         "done": [_task(task) for task in done[-MOST_DONE:]],
