@@ -100,7 +100,7 @@ def test_jitter_is_full_and_the_same_at_every_replay() -> None:
         ("invalid output", "again", "continues the same session in 4.0s, told what was wrong"),
         ("interrupted", "again", "continues the same session in 4.0s; no attempt is used up"),
         ("rate limited", "again", "another attempt in 4.0s; no attempt is used up"),
-        ("usage limited", "again", "another attempt when the limit is reset; no attempt is used up"),
+        ("usage limited", "again", "another attempt when the limit is reset, in 4.0s; no attempt is used up"),
         ("authentication", "again", "another attempt; a second refusal in a row ends the run"),
         (
             "no credit",

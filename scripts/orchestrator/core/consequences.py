@@ -177,6 +177,9 @@ def _allowed(denials: Sequence[str]) -> str:
 def _another(task: Task, outcome: str, delay: float) -> str:
     if task.cli == "session":
         return "another attempt when a session starts it: `orchestrate next` shows what was wrong"
+    if outcome == "usage limited":
+        when = f", in {duration(delay)}" if delay > 0 else ""
+        return f"another attempt when the limit is reset{when}; no attempt is used up"
     continues = task.cli == "claude" and outcome in (*_CORRECTED, "interrupted")
     then = "continues the same session" if continues else "another attempt"
     told = ", told what was wrong" if continues and outcome in _CORRECTED else ""
@@ -186,7 +189,6 @@ def _another(task: Task, outcome: str, delay: float) -> str:
 
 
 _NEXT = {
-    "usage limited": "another attempt when the limit is reset; no attempt is used up",
     "authentication": "another attempt; a second refusal in a row ends the run",
     "no credit": "nothing more is launched until there is credit; then `orchestrate run --detach` goes on",
     "out of budget": "the same session goes on with what is left; `orchestrate run --detach --budget USD` gives more",
