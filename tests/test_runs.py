@@ -393,6 +393,20 @@ def test_a_result_removed_by_hand_is_restored_for_whoever_needs_it(project: Proj
     assert "\n2999\n3000\n" in project.result(2)
 
 
+def test_a_result_that_a_power_loss_left_empty_is_restored(project: Project) -> None:
+    project.plan(
+        shell("A", "echo short"),
+        shell("B", 'cat "$ORCHESTRATE_RESULT_A"; test -e mended', needs=["A"], attempts=1),
+    )
+    assert project.run().status == 1
+    results = project.workspace / "results"
+    for path in results.iterdir():
+        path.write_bytes(b"")
+    (project.folder / "mended").touch()
+    assert project.run("--retry-failed").status == 0
+    assert [project.result(agent).endswith("\nshort\n") for agent in (1, 2)] == [True, True]
+
+
 # What workers do.
 
 

@@ -272,8 +272,7 @@ class Attempts:
     def _given(self, task: TaskState) -> bytes:
         """What the worker of an attempt reads: its prompt, or its commands."""
         for need in self._state.needs_of(task):
-            if not os.path.exists(self._workspace.result_name(need.agent)):
-                self._results.restore(need)
+            self._results.restore_lost(need)
         return self._assignments.given(task)
 
     def _prepare(self, attempt: Attempt, given: bytes) -> None:

@@ -78,6 +78,15 @@ class ResultFiles:
         """Whether what needs the task is skipped if it failed; a plan that changes may still rescue that."""
         return task.skips or (bool(task.needed_by) and not self._state.replans)
 
+    def restore_lost(self, task: TaskState) -> None:
+        """`restore` where the file is gone, or empty, as a power loss leaves what was not synced."""
+        try:
+            lost = not os.stat(self._workspace.result_name(task.agent)).st_size
+        except FileNotFoundError:
+            lost = True
+        if lost:
+            self.restore(task)
+
     def restore(self, task: TaskState) -> None:
         """Write a result file again that somebody removed, from the attempt's output or else the journal."""
         event = journal.last_finish(self._workspace.journal, task.task.id)

@@ -346,11 +346,10 @@ class Run:
             click.echo(f"orchestrate: {said}", err=True)
 
     def restore_results(self) -> None:
-        """Write result files again that were removed by hand."""
+        """Write result files again that were removed by hand, or lost."""
         for task in self.state.tasks:
-            known = task.mark in ("completed", "failed", "blocked")
-            if known and not os.path.exists(self.workspace.result_name(task.agent)):
-                self.results.restore(task)
+            if task.mark in ("completed", "failed", "blocked"):
+                self.results.restore_lost(task)
 
     def close(self) -> None:
         """Let go of the journal."""
