@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -151,6 +153,23 @@ def test_a_run_under_nohup_goes_on_when_its_terminal_is_closed(project: Project)
     assert project.do("wait", "--timeout", "600ms").status == 75
     project.go()
     assert project.finish(process).status == 0
+
+
+def test_a_run_that_outlives_its_terminal_keeps_its_exit_status(project: Project) -> None:
+    project.plan(shell("A", *HELD))
+    terminal, other_end = pty.openpty()
+    line = f'trap "" HUP; "$@" < /dev/tty > /dev/tty 2>&1; echo $? > {project.folder}/ended'
+    with contextlib.closing(os.fdopen(terminal, "rb", buffering=0)):
+        # A session whose terminal this is, and which does not heed that it is closed.
+        subprocess.Popen(
+            ["setsid", "-c", "sh", "-c", line, "sh", *PROGRAM, "run", "plan.yaml"],
+            cwd=project.folder, env=project.environment, stdin=other_end, stdout=other_end, stderr=other_end,
+        )  # fmt: skip
+        os.close(other_end)
+        project.await_note("start A")
+    project.go()
+    ended = project.folder / "ended"
+    assert until(lambda: ended.exists() and ended.read_text(), "the end") == "0\n"
 
 
 def test_a_claude_worker_is_interrupted_before_anything_harsher(project: Project) -> None:
@@ -609,8 +628,9 @@ def test_a_disk_filled_by_a_worker_ends_the_run_clearly_and_the_next_one_goes_on
 
 
 def test_a_command_that_ends_on_a_full_disk_is_not_run_again(project: Project) -> None:
+    began = 'until grep -q "start B" "$STANDIN_LEDGER"; do sleep 0.02; done'
     project.plan(
-        shell("A", "cat /dev/zero > fill 2>/dev/null", "echo from A", attempts=1),
+        shell("A", began, "cat /dev/zero > fill 2>/dev/null", "echo from A", attempts=1),
         shell("B", note("start B"), HOLD.replace("go", '"$PLAN.go"'), note("end B"), "exit 7", attempts=1),
         name="../plan.yaml",
     )

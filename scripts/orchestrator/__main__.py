@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import io
 import os
+import stat
 import sys
 from contextlib import suppress
 
@@ -75,8 +77,15 @@ class Outlasting(io.FileIO):
             while (done := super().write(data)) is None:
                 _await_room(self)
             return done
-        except BrokenPipeError:
-            return len(data)
+        except OSError as error:
+            if error.errno == errno.EPIPE or (error.errno == errno.EIO and _is_terminal(self)):
+                return len(data)
+            raise
+
+
+def _is_terminal(output: io.FileIO) -> bool:
+    """Whether an output is, or was, a terminal: one that was closed answers to nothing any more."""
+    return stat.S_ISCHR(os.fstat(output.fileno()).st_mode)
 
 
 def _await_room(output: io.FileIO) -> None:
