@@ -119,3 +119,8 @@ def test_the_expected_time_is_what_the_scheduler_makes_of_it(drawn: tuple[Plan, 
     seen = outlook(accepted, weights)
     assert seen.expected_seconds == pytest.approx(simulation.clock.now - begun)
     assert seen.critical_seconds <= seen.expected_seconds <= seen.work_seconds
+
+
+def test_no_dependency_is_blamed_where_there_is_none() -> None:
+    seen = outlook(plan(*(task(f"T-{n}") for n in range(5))), [10.0] * 5)
+    assert (seen.expected_seconds, seen.warnings) == (20.0, [])

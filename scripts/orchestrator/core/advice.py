@@ -64,6 +64,7 @@ def outlook(plan: Plan, weights: Sequence[float], parallelism: int | None = None
 def _warnings(plan: Plan, critical: float, work: float, expected: float, slots: int) -> list[str]:
     found = []
     tasks = len(plan.tasks)
+    linked = any(task.needs or task.after for task in plan.tasks)
     if tasks < FEWEST_TASKS:
         # A plan that grows begins small, and says nothing of how large it will be.
         if plan.replan == "off":
@@ -76,7 +77,7 @@ def _warnings(plan: Plan, critical: float, work: float, expected: float, slots: 
         )
     if slots == 1 and tasks > 1:
         found.append("parallelism is 1: nothing runs side by side")
-    elif work and tasks >= FEWEST_TASKS and expected > 1.5 * max(critical, work / slots):
+    elif linked and tasks >= FEWEST_TASKS and expected > 1.5 * max(critical, work / slots):
         found.append(
             "the dependencies leave workers idle: the plan takes over half as long again as its work would"
         )
