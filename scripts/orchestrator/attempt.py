@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
-from orchestrator.clis import claude_output
+from orchestrator.clis import claude_output, shell
 from orchestrator.core import verdict
 from orchestrator.core.report import Report
 from orchestrator.core.state import TaskState
@@ -66,6 +67,23 @@ class Attempt:
             or verdict.session_lost(self.evidence())
         )
 
+    def written_status(self) -> int | None:
+        """The exit status that a command left on disk; None where it has not ended, or was killed."""
+        try:
+            with open(f"{self.folder}/status", "rb") as file:
+                known = shell.exit_status(file.read())
+        except FileNotFoundError:
+            known = None
+        if known is None and os.path.isdir(self.folder):
+            known = shell.status_in_name(os.listdir(self.folder))
+        return known
+
+    def took(self) -> float:
+        """Seconds from its first file to the last change of what it wrote; both by the same clock."""
+        began = _changed(f"{self.folder}/prompt.md")
+        written = [_changed(f"{self.folder}/{name}") for name in ("stdout", "stderr", "status")]
+        return max(0.0, max(written) - began) if began else 0.0
+
     def evidence(self) -> Evidence:
         """All that is known of it so far."""
         return Evidence(
@@ -81,6 +99,13 @@ class Attempt:
             resumed=self.resumes,
             cost_usd=self.cost_usd,
         )
+
+
+def _changed(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return 0.0
 
 
 def own_cost(said: Said, paid: float) -> tuple[float, dict[str, float]]:

@@ -130,13 +130,13 @@ class Attempts:
             return None
         attempt = self.new(task)
         folder = attempt.folder
-        over = task.task.cli == "shell" and _status(folder) is not None
+        over = task.task.cli == "shell" and attempt.written_status() is not None
         pids = self._workspace.pids
         if self._processes.adopt(attempt.key, attempt.marker, f"{folder}/stdout", pids, over=over):
             attempt.began -= self._processes.age(attempt.key)
             self.running[attempt.process] = attempt
             return None
-        attempt.lasted = _lasted(folder)
+        attempt.lasted = attempt.took()
         attempt.launched = os.path.exists(f"{folder}/stdout")
         self._gather(attempt, None)
         return attempt if not self.check(attempt) else None
@@ -308,7 +308,7 @@ class Attempts:
             # How it would have ended is not known; what it did is judged by its result and its work.
             attempt.stopped, exit_status = "", None
         if task.cli == "shell":
-            known = _status(folder)
+            known = attempt.written_status()
             exit_status = known if known is not None else exit_status
         else:
             self.testimony.take_in(
@@ -378,29 +378,6 @@ def _read(path: str) -> bytes | None:
             return file.read()
     except FileNotFoundError:
         return None
-
-
-def _status(folder: str) -> int | None:
-    """The exit status of a command; None where it has not ended, or was killed."""
-    written = _read(f"{folder}/status")
-    known = shell.exit_status(written) if written is not None else None
-    if known is None and os.path.isdir(folder):
-        known = shell.status_in_name(os.listdir(folder))
-    return known
-
-
-def _lasted(folder: str) -> float:
-    """From the first file of an attempt to the last change of what it wrote; both by the same clock."""
-    began = _changed(f"{folder}/prompt.md")
-    written = [_changed(f"{folder}/{name}") for name in ("stdout", "stderr", "status")]
-    return max(0.0, max(written) - began) if began else 0.0
-
-
-def _changed(path: str) -> float:
-    try:
-        return os.stat(path).st_mtime
-    except OSError:
-        return 0.0
 
 
 def _size(path: str) -> int:
