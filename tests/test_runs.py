@@ -516,6 +516,16 @@ def test_the_exit_status_is_known_without_a_dispatcher(project: Project, lines: 
     assert project.outcomes("A") == ["success"]
 
 
+def test_a_command_that_is_given_too_much_says_so(project: Project) -> None:
+    project.plan(shell("A", "true", inputs={f"x{n}": "y" * 130_000 for n in range(50)}, attempts=1))
+    done = project.run()
+    assert done.status == 1
+    assert (
+        "more than a process can be given as variables; give fewer, or write them to a file"
+        in project.result()
+    )
+
+
 def test_inputs_and_results_reach_a_command_through_its_environment(project: Project) -> None:
     project.plan(
         shell("A-1", "echo from A"),

@@ -31,6 +31,11 @@ HOPELESS = (
 )  # fmt: skip
 """Errors at a launch that the next launch would meet too: the dispatcher gives up, the run can be resumed."""
 
+_TELLING = {
+    errno.E2BIG: "its inputs, and the paths of the results it needs, are more than a process can be given as variables;"
+    " give fewer, or write them to a file"
+}
+
 CHECK_OUTPUT = 2000
 """Characters of a check's output that are kept as evidence: its end."""
 
@@ -111,7 +116,7 @@ class Attempts:
             if error.errno in HOPELESS:
                 raise
             attempt.ending = Ending(127)
-            attempt.complaint = f"cannot be started: {error.strerror}"
+            attempt.complaint = f"cannot be started: {_TELLING.get(error.errno or 0, error.strerror)}"
             attempt.said = Said() if task.task.cli == "claude" else None
             return attempt
         self.running[attempt.process] = attempt
