@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from planned import DELIVERED, FIRST, answers, report
-from project import Project, claude, shell
+from project import Project, claude, note, shell
 
 pytestmark = pytest.mark.real
 
@@ -88,3 +89,55 @@ def test_workers_that_may_use_the_same_are_told_in_one_line(project: Project) ->
         "    3 more tasks also: what their own `allow` and `verify` name",
         "tools of R: Read, Grep, Glob (code-analyzer, answer, dontAsk)",
     ]
+
+
+def test_plan_shows_and_renders_and_runs_nothing(project: Project) -> None:
+    project.plan(shell("A", note("start A")), claude("B", "answer", needs=["A"]))
+    done = project.do("plan", "plan.yaml", "--ascii")
+    assert done.status == 0
+    assert "2 tasks in 2 batches" in done.out
+    assert (project.workspace / "master_plan.md").exists()
+    assert (project.workspace / "agent_tasks" / "agent-02.md").exists()
+    assert json.loads(project.do("plan", "plan.yaml", "--json").out)["batches"] == [["A"], ["B"]]
+    assert (project.noted(), project.events()) == ([], [])
+
+
+def test_plan_says_what_a_changed_plan_would_run_again(project: Project) -> None:
+    project.plan(shell("A", "echo x"), shell("B", "echo y"))
+    project.run()
+    project.plan(shell("A", "echo x"), shell("B", "echo z"))
+    document = json.loads(project.do("plan", "plan.yaml", "--json").out)
+    assert (document["again"], document["completed"]) == (["B"], 1)
+
+
+def test_plan_counts_one_worker_and_one_kept_task_in_the_singular(project: Project) -> None:
+    project.plan(shell("A", "true"), claude("B", "answer", needs=["A"]))
+    shown = project.do("plan", "plan.yaml").out
+    assert (" for 1 worker, " in shown, "; 1 worker uses a model (" in shown) == (True, True), shown
+    project.plan(shell("A", "true"), shell("B", "true", estimate="1s"))
+    assert "(from estimates of 1 task, " in project.do("plan", "plan.yaml").out
+    project.plan(shell("A", "true"))
+    project.run()
+    assert ": 1 completed task\n" in project.do("plan", "plan.yaml").out
+
+
+def without_login(project: Project) -> None:
+    """A user who has never logged in, and no key."""
+    (project.folder.parent / "home").mkdir()
+    project.environment["HOME"] = str(project.folder.parent / "home")
+    for name in [name for name in project.environment if name.startswith(("ANTHROPIC_", "CLAUDE_"))]:
+        del project.environment[name]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="logins are in the keychain, which is not asked")
+def test_plan_notes_that_workers_have_no_login_and_what_to_do(project: Project) -> None:
+    without_login(project)
+    project.plan(shell("A", "true"), claude("B", "answer"))
+
+    (line,) = [line for line in project.do("plan", "plan.yaml").out.splitlines() if "no login" in line]
+
+    assert line.startswith("note: there is no login for workers: a run would stop at the second ")
+    assert all(way in line for way in ("exit 5", "/login", " doctor`", "`cli: session`"))
+    assert line[6:] in json.loads(project.do("plan", "plan.yaml", "--json").out)["warnings"]
+    project.plan(shell("A", "true"))
+    assert "login" not in project.do("plan", "plan.yaml").out
