@@ -172,6 +172,23 @@ def claude(name: str, model: str, **more: Any) -> dict[str, Any]:
     return {"id": name, "title": name, "description": "work", "cli": "claude", "model": model, **more}
 
 
+HELD = (note("start A"), HOLD, note("end A"))
+"""A task that waits for the test, and says when it began and ended."""
+
+
+def begun(project: Project, *words: str, inside: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    """A run whose task A has begun."""
+    process = project.start("run", "plan.yaml", *words, inside=inside)
+    project.await_note("start A")
+    return process
+
+
+def attempt_file(project: Project, name: str) -> bytes:
+    """A file of an attempt, or nothing."""
+    path = project.workspace / "attempts" / name
+    return path.read_bytes() if path.exists() else b""
+
+
 def alive(pid: int) -> bool:
     """Whether a process lives; a zombie does not."""
     try:
