@@ -5,40 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from project import HOLD, Project, shell, until
-
-from orchestrator.core.briefing import OPENING
-from orchestrator.edges import inbox
-from orchestrator.edges.inbox import Order
+from sessions_of import hand_in, plan, session
 
 pytestmark = pytest.mark.real
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    made = Project(tmp_path)
-    made.workspace.mkdir()
-    yield made
-    made.clear()
-
-
-def session(name: str, **more: Any) -> dict[str, Any]:
-    return {"id": name, "title": name, "description": f"do {name}", "cli": "session", **more}
-
-
-def plan(project: Project, *tasks: dict[str, Any]) -> None:
-    project.plan(*tasks, name=".orchestrator/plan.yaml")
-
-
-def hand_in(project: Project, text: str | bytes = "all is well") -> str:
-    (project.folder / "result.md").write_bytes(text if isinstance(text, bytes) else text.encode())
-    return "result.md"
 
 
 def test_a_plan_for_the_session_alone_goes_from_next_to_the_end(project: Project) -> None:
@@ -132,16 +104,6 @@ def test_next_without_a_task_says_that_the_plan_was_changed_and_what_takes_it_in
     plan(project, session("A"))
     assert project.do("run").status == 3
     assert ("do A" in project.do("next").out, project.do("next").err) == (True, "")
-
-
-def test_next_in_json_names_the_file_and_the_prompt(project: Project) -> None:
-    plan(project, session("A"))
-
-    (task,) = json.loads(project.do("next", "--json").out)["tasks"]
-
-    assert Path(task["file"]).exists()
-    assert (task["task"], task["status"], task["whole"]) == ("A", "pending", True)
-    assert "do A" in task["prompt"]
 
 
 def test_what_is_wrong_is_said_and_changes_nothing(project: Project) -> None:
@@ -272,30 +234,6 @@ def test_a_started_task_can_be_cancelled_and_begun_anew(project: Project) -> Non
     assert project.do("finish", "A", "--result", hand_in(project)).status == 0
 
 
-def test_what_was_handed_in_is_judged_after_kill_9(project: Project) -> None:
-    plan(project, session("A", verify=[f'echo checking >> "$STANDIN_LEDGER"; {HOLD}']))
-    project.do("start", "A")
-    finish = project.start("finish", "A", "--result", hand_in(project))
-    project.await_note("checking")
-    project.kill(finish)
-    assert project.statuses() == {"A": "running"}
-    project.go()
-
-    assert project.do("run").status == 0
-    assert project.outcomes("A") == ["success"]
-    assert "all is well" in project.result()
-
-
-def test_a_started_attempt_is_nobody_s_to_judge_before_it_is_finished(project: Project) -> None:
-    plan(project, session("A"))
-    project.do("start", "A")
-
-    assert [project.do("run").status, project.do("stop").status] == [3, 0]
-
-    assert project.outcomes("A") == []
-    assert project.do("finish", "A", "--result", hand_in(project)).status == 0
-
-
 def test_a_task_of_another_cli_is_not_for_a_session(project: Project) -> None:
     plan(project, session("A"), shell("W", "echo hi", needs=["A"]))
     for words in (("start", "W"), ("finish", "W", "--failed", "no")):
@@ -311,50 +249,6 @@ def test_a_plan_that_begins_with_workers_is_left_to_run(project: Project) -> Non
     assert (done.status, "W: not for a session" in done.err, project.events()) == (2, True, [])
 
 
-def test_a_start_cut_off_between_journal_and_folder_is_made_good_before_anybody_works(
-    project: Project,
-) -> None:
-    plan(project, session("A", artifacts=["out.txt"]))
-    project.do("start", "A")
-    attempt = project.workspace / "attempts" / "A.1"
-    shutil.rmtree(attempt)
-    left = inbox.hand_in(project.workspace / "inbox", Order("start", "A"))
-
-    assert "do A" in project.do("next").out
-    assert ((attempt / "started-by").read_text(), left.exists()) == (left.name, False)
-    (project.folder / "out.txt").write_text("made")
-
-    assert project.do("finish", "A", "--result", hand_in(project)).status == 0
-    assert (len(project.events("AttemptStarted")), project.outcomes("A")) == (1, ["success"])
-
-
-def test_the_verdict_after_a_finish_that_was_killed_is_on_what_it_handed_in(project: Project) -> None:
-    plan(project, session("A", verify=[f'echo checking >> "$STANDIN_LEDGER"; {HOLD}']))
-    project.do("start", "A")
-    first = project.start("finish", "A", "--result", hand_in(project))
-    project.await_note("checking")
-    project.kill(first)
-    project.go()
-
-    done = project.do("finish", "A", "--result", hand_in(project, "something newer"))
-
-    assert (done.status, "something else was handed in for A before" in done.out) == (0, True), done
-    assert "A completed" in done.out
-    assert ("all is well" in project.result(), "newer" in project.result()) == (True, False)
-    assert project.outcomes("A") == ["success"]
-
-
-def test_an_order_that_a_killed_finish_left_counts_before_the_next_one(project: Project) -> None:
-    plan(project, session("A"))
-    project.do("start", "A")
-    inbox.hand_in(project.workspace / "inbox", Order("finish", "A", attempt=1, failed="no way"))
-
-    done = project.do("finish", "A", "--result", hand_in(project))
-
-    assert (done.status, "before" in done.out, "no way" in done.out) == (1, True, True), done
-    assert project.outcomes("A") == ["error"]
-
-
 def test_a_task_that_writes_what_a_running_one_writes_is_not_started(project: Project) -> None:
     plan(project, session("A", writes=["src/*"]), session("B", writes=["src/b.py"]), session("C"))
     project.do("start", "A")
@@ -367,65 +261,6 @@ def test_a_task_that_writes_what_a_running_one_writes_is_not_started(project: Pr
     assert project.do("start", "C").status == 0
     project.do("finish", "A", "--result", hand_in(project))
     assert project.do("start", "B").status == 0
-
-
-def test_next_writes_the_result_of_a_dependency_again_that_was_removed(project: Project) -> None:
-    plan(project, session("A"), session("B", needs=["A"]))
-    project.do("start", "A")
-    project.do("finish", "A", "--result", hand_in(project))
-    (project.workspace / "results" / "agent-01-result.md").unlink()
-
-    shown = project.do("next")
-
-    assert (shown.status, "all is well" in shown.out, "all is well" in project.result()) == (0, True, True)
-
-
-def test_next_shows_all_that_a_check_found_also_where_the_prompt_is_cut(project: Project) -> None:
-    check = "for n in $(seq 60); do echo finding number $n of the check; done; exit 3"
-    plan(project, session("A", description="long " * 4_000, verify=[check]))
-    project.do("start", "A")
-    project.do("finish", "A", "--result", hand_in(project))
-
-    shown = project.do("next")
-
-    assert "… cut here" in shown.out
-    assert ("exit status 3" in shown.out, "finding number 59 of the check" in shown.out) == (True, True), (
-        shown
-    )
-    (one,) = json.loads(project.do("next", "--json").out)["tasks"]
-    assert "finding number 60" in one["feedback"]
-
-
-def test_a_prompt_holds_the_role_and_the_report_and_what_is_shared_comes_first(project: Project) -> None:
-    plan(
-        project,
-        session("A"),
-        session("B", output_schema={"type": "object"}),
-        session("C", worker="test-engineer"),
-    )
-
-    a, b, c = json.loads(project.do("next", "--json").out)["tasks"]
-
-    for one in (a, b, c):
-        assert OPENING not in one["prompt"]
-        assert ("# Your role" in one["prompt"], "# Your report" in one["prompt"]) == (True, True)
-        assert Path(one["file"]).read_text() == one["prompt"]
-    assert a["prompt"][: a["shared"]] == b["prompt"][: b["shared"]] != c["prompt"][: c["shared"]]
-    assert "# Your report" in a["prompt"][: a["shared"]]
-    assert ("Form of the result" in a["prompt"], "Form of the result" in b["prompt"]) == (False, True)
-    assert project.do("start", "A").out.endswith(f"{a['prompt']}\n")
-
-
-def test_what_all_prompts_share_is_shown_once(project: Project) -> None:
-    plan(project, session("A"), session("B"))
-
-    shown = project.do("next").out
-
-    assert (shown.count("# Your role"), shown.count("# Your task"), "as that of A does" in shown) == (
-        1,
-        2,
-        True,
-    )
 
 
 def test_a_task_that_is_overdue_is_told_of_and_judged_by_nobody(project: Project) -> None:
