@@ -83,16 +83,6 @@ def test_work_that_was_done_is_not_repeated_because_its_checks_were_interrupted(
     assert project.noted("start") == ["start A"]
 
 
-def test_a_signal_is_heeded_at_once(project: Project) -> None:
-    project.plan(shell("A", f"trap '{note('told')}' TERM".replace('"', ""), note("start A"), HOLD))
-    process = begun(project)
-    began = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    project.await_note("told")
-    assert time.monotonic() - began < 0.3
-    assert project.finish(process).status == 130
-
-
 def test_a_signal_is_heeded_where_it_was_inherited_as_ignored(project: Project) -> None:
     project.plan(shell("A", *HELD))
     process = begun(project, inside=("/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh"))
