@@ -11,14 +11,13 @@ from msgspec.structs import replace
 
 from orchestrator.clis import claude, claude_output, shell
 from orchestrator.clis.claude_features import Program
-from orchestrator.core.briefing import INLINE_BYTES, Addition
-from orchestrator.core.events import SUMMARY_CHARACTERS
+from orchestrator.core.briefing import Addition
 from orchestrator.core.plan import Task
 from orchestrator.core.replanning import is_planning
 from orchestrator.core.state import RunState, TaskState
 from orchestrator.core.workers import WorkerType
-from orchestrator.edges import results
-from orchestrator.edges.views import Begins, Need, Views
+from orchestrator.edges import gathering, results
+from orchestrator.edges.views import Begins, Views
 from orchestrator.edges.workspace import Workspace, write_whole_bytes
 
 FEEDBACK = "feedback.md"
@@ -99,7 +98,11 @@ class Assignments:
         plan = self._state.plan
         assert plan is not None
         begins = self.begins(task)
-        needs = [] if begins != "fresh" else [self.need(n) for n in self._state.needs_of(task)]
+        needs = (
+            []
+            if begins != "fresh"
+            else [gathering.need(self._workspace, n) for n in self._state.needs_of(task)]
+        )
         told = self._state.told.get(task.task.id)
         addition = Addition(
             context="" if is_planning(task.task) else self._state.replanning.context,
@@ -122,17 +125,6 @@ class Assignments:
                 with open(path, encoding="utf-8", errors="replace") as file:
                     return file.read()
         return task.reason
-
-    def need(self, task: TaskState) -> Need:
-        """What a dependent is told of a result: where it is, and its beginning, or all of a short one."""
-        path = self._workspace.result_name(task.agent)
-        text = ""
-        for piece in results.body(path):
-            text += piece
-            if len(text.encode()) > INLINE_BYTES:
-                break
-        whole = len(text.encode()) <= INLINE_BYTES
-        return Need(task.task.id, task.task.name, path, text if whole else text[:SUMMARY_CHARACTERS], whole)
 
     def command_line(self, task: TaskState, folder: str, ceiling: float | None) -> CommandLine:
         """How the process of an attempt is started.

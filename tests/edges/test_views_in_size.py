@@ -8,6 +8,7 @@ import pytest
 from story import Story
 from viewed import growing, put, put_results, put_synthesis, shape
 
+from orchestrator.assignments import Assignments
 from orchestrator.core.plan import Task
 from orchestrator.edges.views import Views, banner
 from orchestrator.edges.workspace import Workspace
@@ -38,11 +39,22 @@ def test_a_preview_names_a_result_that_is_not_there_yet_as_the_worker_will_see_i
     workspace: Workspace,
 ) -> None:
     story = Story(Task(id="A"), Task(id="B", needs=("A",)))
-    story.state.project = str(workspace.root.parent)
     Views(workspace, story.history).preview(story.state)
-    assert "File: .orchestrator/results/agent-01-result.md\n\n(not there yet)\n" in workspace.agent_task(
-        2
-    ).read_text(encoding="utf-8")
+    shown = workspace.agent_task(2).read_text(encoding="utf-8")
+    assert f"File: {workspace.result(1)}\n\n(not there yet)\n" in shown
+
+
+@pytest.mark.parametrize("found", ["Little.\n", "A line of many.\n" * 2000])
+def test_a_preview_is_what_the_worker_is_given_once_all_that_it_needs_is_there(
+    workspace: Workspace, found: str
+) -> None:
+    story = Story(Task(id="A"), Task(id="B", needs=("A",)))
+    story.start("A").end("A")
+    put(workspace, story.state.tasks[0], found)
+    views = Views(workspace, story.history)
+    views.preview(story.state)
+    given = Assignments(story.state, workspace, views, None).given(story.state.tasks[1])
+    assert workspace.agent_task(2).read_bytes() == given
 
 
 def test_a_result_file_removed_by_hand_is_said_to_be_missing(workspace: Workspace, story: Story) -> None:

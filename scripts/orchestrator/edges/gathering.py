@@ -9,6 +9,7 @@ from urllib.parse import quote as percent_encoded
 
 from orchestrator.core import deliverable, excerpts, summary, tables
 from orchestrator.core.agents import agent_name, result_file
+from orchestrator.core.briefing import INLINE_BYTES, Need
 from orchestrator.core.events import SUMMARY_CHARACTERS
 from orchestrator.core.growth import last_synthesis
 from orchestrator.core.replanning import is_planning
@@ -34,30 +35,39 @@ DELIVERABLE_CHARACTERS = 100_000
 """Of the deliverable: some fifty pages; the result file has all of it."""
 
 
-def beginning(workspace: Workspace, task: TaskState, characters: int) -> tuple[str, bool] | None:
-    """The beginning of the task's result, and whether that is all; None where there is no file."""
+def need(workspace: Workspace, task: TaskState) -> Need:
+    """What a dependent is told of a result: where it is, and its beginning, or all of a short one.
+
+    Raises:
+        OSError: the result cannot be read.
+    """
+    path = workspace.result_name(task.agent)
+    text = ""
+    for piece in results.body(path):
+        text += piece
+        if len(text.encode()) > INLINE_BYTES:
+            break
+    whole = len(text.encode()) <= INLINE_BYTES
+    return Need(task.task.id, task.task.name, path, text if whole else text[:SUMMARY_CHARACTERS], whole)
+
+
+def _answer(workspace: Workspace, task: TaskState, characters: int) -> tuple[str, bool] | None:
+    """The beginning of a result, and whether that is all; None where there is no file.
+
+    The block of the report is not part of it: it is shown in another way.
+    """
     if not task.number:
         return None
     try:
         text = next(iter(results.body(workspace.result_name(task.agent))), "")
     except OSError:
         return None
-    shown, whole = excerpts.cut(text, characters)
-    return shown.strip("\n"), whole and len(text) < results.PIECE
-
-
-def _answer(workspace: Workspace, task: TaskState, characters: int) -> tuple[str, bool] | None:
-    """As `beginning`, but without the block of the report, which is shown in another way."""
-    read = beginning(workspace, task, results.PIECE)
-    if read is None or task.task.cli == "shell" or task.task.output_schema is not None:
-        return read and _cut(read, characters)
-    text, report = split(read[0]) if read[1] else (read[0], None)
-    return _cut((text or (report.summary if report else ""), read[1]), characters)
-
-
-def _cut(read: tuple[str, bool], characters: int) -> tuple[str, bool]:
-    text, whole = excerpts.cut(read[0], characters)
-    return text.strip("\n"), whole and read[1]
+    whole = len(text) < results.PIECE
+    if whole and task.task.cli != "shell" and task.task.output_schema is None:
+        said, report = split(text.strip("\n"))
+        text = said or (report.summary if report else "")
+    shown, all_shown = excerpts.cut(text.strip("\n"), characters)
+    return shown.strip("\n"), whole and all_shown
 
 
 def joined(workspace: Workspace, state: RunState, folder: Path) -> dict[str, object]:

@@ -5,8 +5,8 @@ Every text is made harmless before a template sees it, so that a user's own temp
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -140,7 +140,7 @@ class Views:
         for task in state.tasks[:most]:
             if task.number and task.task.cli != "shell":
                 continue
-            needs = [self._need(state, need) for need in state.needs_of(task)]
+            needs = [self._need(need) for need in state.needs_of(task)]
             write_whole(self._workspace.agent_task(task.agent), self._card(state, task, needs))
         return max(len(state.tasks) - most, 0)
 
@@ -156,7 +156,7 @@ class Views:
         assert state.plan is not None
         worker = next((task for task in state.tasks if task.task.cli == "claude"), None)
         if worker is not None:
-            needs = [self._need(state, need) for need in state.needs_of(worker)]
+            needs = [self._need(need) for need in state.needs_of(worker)]
             for begins in _PROMPTS:
                 self.prompt(state.plan, worker, needs, begins)
             self.role(state.worker_of(worker.task))
@@ -231,13 +231,11 @@ class Views:
         """`banner` with the user's own template where there is one."""
         return banner(state, batch, tasks, ascii_only, self._templates)
 
-    def _need(self, state: RunState, need: TaskState) -> Need:
-        file = self._workspace.result(need.agent)
-        done = need.mark == "completed"
-        text = gathering.beginning(self._workspace, need, briefing.INLINE_BYTES) if done else None
-        path = os.path.relpath(file, state.project) if _is_under(file, state.project) else str(file)
-        shown, whole = text or ("", False)
-        return Need(need.task.id, need.task.name, path, shown, whole)
+    def _need(self, need: TaskState) -> Need:
+        if need.mark == "completed":
+            with suppress(OSError):
+                return gathering.need(self._workspace, need)
+        return Need(need.task.id, need.task.name, self._workspace.result_name(need.agent), "", False)
 
 
 def banner(
@@ -334,7 +332,3 @@ def _timeline(timeline: summary.Timeline, whole: float) -> dict[str, object]:
         "axis": duration(timeline.length),
         "outside": duration(outside) if outside >= max(WORTH_TELLING, whole / 50) else "",
     }
-
-
-def _is_under(path: Path, project: str) -> bool:
-    return bool(project) and path.is_relative_to(project)
