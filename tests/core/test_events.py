@@ -56,6 +56,7 @@ def test_fields_of_a_later_version_are_passed_over() -> None:
         b'{"type":"TaskSkipped","seq":1,"time":"2025-03-01T10:00:00Z","task":"a"}',
         b'{"type":"TaskSkipped","seq":"1","time":"2025-03-01T10:00:00Z","task":"a","reason":"r"}',
         b'{"type":"TaskSkipped","seq":1,"time":"yesterday","task":"a","reason":"r"}',
+        b'{"type":"TaskSkipped","seq":1,"time":"2025-03-01T10:00:00","task":"a","reason":"r"}',
     ],
 )
 def test_what_is_no_event_is_refused(line: bytes) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from orchestrator.core.plan import Names, Plan, PlanOutline, Task
 from orchestrator.core.report import Report
@@ -35,7 +35,8 @@ class Origin(Struct, frozen=True, omit_defaults=True):
 
 class _Event(Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True, tag=True, tag_field="type"):
     seq: int
-    time: datetime
+    # Without a zone it could be compared with no other.
+    time: Annotated[datetime, Meta(tz=True)]
 
 
 class RunStarted(_Event, frozen=True):
