@@ -253,6 +253,13 @@ def test_aggregate_replaces_no_file_that_is_not_an_ordinary_one(project: Project
         assert (done.status, f"{place} is not a file that can be replaced" in done.err) == (2, True)
 
 
+def test_a_current_folder_that_was_removed_is_said_to_be_gone(project: Project) -> None:
+    inside = ("/bin/sh", "-c", 'mkdir gone; cd gone; rmdir ../gone; exec "$@"', "sh")
+    for word in ("status", "run", "demo"):
+        done = project.finish(project.start(word, inside=inside))
+        assert (done.status, "the current folder is not there any more" in done.err) == (5, True)
+
+
 def test_validate_tells_what_is_wrong_with_the_file_of_a_worker_type_that_is_used(project: Project) -> None:
     workers = project.workspace / "templates" / "workers"
     workers.mkdir(parents=True)

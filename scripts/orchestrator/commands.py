@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -93,6 +94,10 @@ def orchestrate(context: click.Context, workspace: str | None) -> None:
     """
     if workspace == "":
         raise UsageError("--workspace names no folder: is a variable empty?")
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise EnvironmentProblem("the current folder is not there any more; change to another") from None
     context.obj = Path(workspace) if workspace else None
 
 
