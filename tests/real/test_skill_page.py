@@ -15,7 +15,14 @@ from expectations import disappointed
 from project import HOLD, shell, until
 from stage import NAME, Leader, Stage, opened
 
-WITH_VERSION = [(version, name) for name in checks.CHECKS for version in checks.VERSIONS[name]]
+SHORTER = "commands-work"
+"""The longest check; with the oldest version `growing-plans-work` shows what commands of a session come to."""
+WITH_VERSION = [
+    (version, name)
+    for name in checks.CHECKS
+    for version in checks.VERSIONS[name]
+    if version == NEWEST or name != SHORTER
+]
 
 
 def need(version: str) -> None:
