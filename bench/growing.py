@@ -14,6 +14,9 @@ SCHEMING = ROOT / "tests" / "scheming.py"
 ENDS = {"corrects": 0, "grows": 0, "insists": 0, "misses": 0, "never": 4, "sane": 0, "splits": 4}
 """The planners, by their names in `scheming.py`, and the exit status that a run of each comes to."""
 
+TROUBLES = ("", "", "Plan-01:unreachable", "Plan-02:overloaded")
+"""Which planning call the API does not answer at its first attempts, and how; mostly none."""
+
 ASKED = ("auto", "Find it", "--budget", "5", "--max-tasks", "12", "--max-rounds", "4")
 
 EACH = 0.01
@@ -23,8 +26,12 @@ EACH = 0.01
 def kill_growing(trial: Trial) -> int:
     """Kind 5: `kill -9` in a run of `auto`; no planning call and no task that had ended is paid for again."""
     planner = trial.random.choice(sorted(ENDS))
-    scheme = {"ORCHESTRATE_CLAUDE": str(SCHEMING), "SCHEME": planner, "SCHEME_PAUSE": "0.05"}
-    trial.environment |= scheme
+    trial.environment |= {
+        "ORCHESTRATE_CLAUDE": str(SCHEMING),
+        "SCHEME": planner,
+        "SCHEME_PAUSE": "0.05",
+        "TROUBLE": trial.random.choice(TROUBLES),
+    }
     workers_too = trial.random.random() < 0.4
     # A task that was interrupted three times in a row has failed by design.
     wanted = trial.random.randint(1, 2) if workers_too else trial.random.randint(3, 8)

@@ -133,7 +133,7 @@ class Planner:
             short = revision.add or tree.get("missing")
             reason = FOUND_MISSING if add else NOT_OPENED_AGAIN if short else NOTHING_MISSING
             revision = Revision(reason=reason, add=add)
-        self._take(Suggestion(revision, "planner", "", name, asked.considered, unread))
+        self._take(Suggestion(revision, "planner", source=name, considered=asked.considered, unread=unread))
 
     def _answer(self, name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
         """What a planning call answered, as data, and what is wrong with it."""
