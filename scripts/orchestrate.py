@@ -55,6 +55,9 @@ def importing(error: BaseException) -> bool:
 
 
 if __name__ == "__main__":
+    if getattr(sys.flags, "safe_path", False):
+        # PYTHONSAFEPATH, -P or -I: of what they leave out the folder of this file is needed.
+        sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
     try:
         start()
     except EOFError as error:

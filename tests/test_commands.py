@@ -260,6 +260,12 @@ def test_a_current_folder_that_was_removed_is_said_to_be_gone(project: Project) 
         assert (done.status, "the current folder is not there any more" in done.err) == (5, True)
 
 
+def test_a_python_that_trusts_no_folder_by_itself_finds_the_program_all_the_same(project: Project) -> None:
+    project.plan(shell("A", "true"))
+    inside = ("/usr/bin/env", "PYTHONSAFEPATH=1")
+    assert project.finish(project.start("run", "plan.yaml", inside=inside)).status == 0
+
+
 def test_validate_tells_what_is_wrong_with_the_file_of_a_worker_type_that_is_used(project: Project) -> None:
     workers = project.workspace / "templates" / "workers"
     workers.mkdir(parents=True)
