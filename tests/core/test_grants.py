@@ -24,6 +24,11 @@ def test_tasks_that_may_use_the_same_are_told_once() -> None:
     )
 
 
+def test_the_order_in_which_tools_are_named_makes_no_difference() -> None:
+    (grant,) = grants([work("A"), work("B", tools=("Write", "Read"))], WORKERS)
+    assert (grant.tasks, grant.rules) == (["A", "B"], ("Read", "Write"))
+
+
 def test_another_model_mode_or_list_of_tools_is_told_apart() -> None:
     tasks = [
         work("A"),
@@ -36,7 +41,7 @@ def test_another_model_mode_or_list_of_tools_is_told_apart() -> None:
 
 def test_what_all_of_them_add_is_told_with_the_tools_and_the_rest_by_task() -> None:
     tasks = [
-        work("A", verify=("make all", "make a")),
+        work("A", verify=("make all", "make a"), allow=("Read",)),
         work("B", verify=("make all",), allow=("Bash(ls *)",)),
         work("C", verify=("make all",)),
         work("D", verify=("make a", "make all")),

@@ -25,16 +25,19 @@ class Grant(Struct, frozen=True):
 
 def grants(tasks: Iterable[Task], workers: Mapping[str, WorkerType]) -> list[Grant]:
     """The grants of a plan's `tasks` for workers, in the order of the plan."""
-    alike: dict[tuple[Rules, str, str], list[Task]] = {}
+    alike: dict[tuple[frozenset[str], str, str], list[Task]] = {}
+    first: dict[frozenset[str], Rules] = {}
     for task in tasks:
         worker = workers[task.worker]
         tools = tuple(tool for tool in tools_of(task, worker) if tool not in worker.denied)
-        alike.setdefault((tools, model_of(task, worker), mode_of(task, worker)), []).append(task)
-    return [_grant(*key, members) for key, members in alike.items()]
+        same = frozenset(tools)
+        first.setdefault(same, tools)
+        alike.setdefault((same, model_of(task, worker), mode_of(task, worker)), []).append(task)
+    return [_grant(first[same], model, mode, members) for (same, model, mode), members in alike.items()]
 
 
 def _grant(tools: Rules, model: str, mode: str, tasks: Sequence[Task]) -> Grant:
-    added = {task.id: _added(task) for task in tasks}
+    added = {task.id: tuple(rule for rule in _added(task) if rule not in tools) for task in tasks}
     common = set.intersection(*map(set, added.values()))
     more: dict[Rules, list[str]] = {}
     for name, rules in added.items():
