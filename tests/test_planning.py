@@ -36,6 +36,12 @@ def test_planning_calls_are_not_counted_as_tasks_of_the_plan(grown: Project) -> 
     assert document["batches"] == [["T-01"]]
 
 
+def test_what_a_persons_own_task_for_the_planning_worker_costs_is_told(project: Project) -> None:
+    project.plan(claude("P", "answer", worker="orchestrator"), shell("Q", "true", needs=["P"]))
+    shown = project.do("plan", "plan.yaml").out
+    assert ("\ncost: not bounded; 1 worker uses a model (" in shown, "tools of P: " in shown) == (True, True)
+
+
 def test_a_plan_that_grows_is_not_called_too_small_for_an_orchestra(grown: Project) -> None:
     assert "quicker than orchestrating" not in grown.do("plan").out
 

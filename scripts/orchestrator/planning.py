@@ -67,8 +67,8 @@ def show(workspace: Workspace, path: Path | None, here: Path, as_json: bool, asc
         *([f"as a new run: {new_run}"] if new_run else ()),
         *_outlook(shape, view, state, ascii_only),
         *_growth(plan),
-        *_costs(shape, cost, login),
-        *_permissions(shape, workers, trusted),
+        *_costs(plan, cost, login),
+        *_permissions(plan, workers, trusted),
         *_notes(workspace, view, state, again, left_out),
         *(f"note: {warning}" for warning in warnings),
         "views: those of the run that is here, left as they are"
