@@ -80,7 +80,7 @@ def _result(views: Views) -> str:
     known: Mapping[str, object] = {
         "task": "T-01", "agent": "Agent-01", "title": "Read the export", "worker": "code-analyzer",
         "status": "completed", "outcome": "success", "attempt": 1, "model": "sonnet", "cost_usd": 0.12,
-        "started": "2025-03-01T10:00:00Z", "ended": "2025-03-01T10:00:40Z", "artifacts": (),
+        "started": "2025-03-01T10:00:00Z", "ended": "2025-03-01T10:00:40Z", "artifacts": (), "report": "complete",
     }  # fmt: skip
     before, after = views.result_frame({name: known.get(name, "") for name in FACTS})
     return f"{before}load() is slow.\n{after}"

@@ -294,6 +294,23 @@ def test_what_a_session_did_before_it_was_interrupted_counts(stage: Stage) -> No
     assert stage.dispatcher().run() == 0
 
 
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ('Found.\n\n```json\n{"status": "partial", "summary": "half"}\n```', "partial"),
+        ('Found.\n\n```json\n{"status": "comp\n```', "absent"),
+        ("Found.", "absent"),
+    ],
+)
+def test_a_report_that_is_missing_or_broken_is_marked_absent_and_the_result_counts(
+    stage: Stage, answer: str, told: str
+) -> None:
+    stage.processes.script = {"a": said(result=answer)}
+    assert stage.play(plan(worker("a"), task("b"))) == 0
+    assert f'\nreport: "{told}"\n' in Path(stage.workspace.result_name(1)).read_text(encoding="utf-8")
+    assert '\nreport: ""\n' in Path(stage.workspace.result_name(2)).read_text(encoding="utf-8")
+
+
 def test_what_all_workers_of_a_type_are_told_is_one_file(stage: Stage) -> None:
     assert stage.play(plan(worker("a"), worker("b"))) == 0
     files = {options(stage, key)["append-system-prompt-file"] for key in ("a.1", "b.1")}

@@ -123,4 +123,12 @@ def facts(task: TaskState, event: AttemptFinished, skips: bool) -> dict[str, Any
         "started": task.attempt_at,
         "ended": event.time,
         "artifacts": event.artifacts,
+        "report": _report(task, event),
     }
+
+
+def _report(task: TaskState, event: AttemptFinished) -> str:
+    """What the worker says of its work in its report, or that there is none; nothing where none was asked for."""
+    if task.task.cli == "shell" or task.task.output_schema is not None:
+        return ""
+    return event.report.status if event.report else "absent"

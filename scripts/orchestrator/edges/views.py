@@ -27,7 +27,7 @@ from orchestrator.edges.templates import Templates
 from orchestrator.edges.workspace import Workspace, write_whole
 from orchestrator.errors import UsageError
 
-FACTS = (*KEYS, "next")
+FACTS = (*KEYS, "next", "report")
 """The front matter of a result."""
 
 __all__ = ["Merge", "Need", "Views", "banner"]
