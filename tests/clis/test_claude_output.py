@@ -208,6 +208,13 @@ def test_without_a_number_of_turns_the_model_must_have_answered(answered: bool, 
     assert judge(Task(id="A", description="x"), Evidence(Ending(0), said)).outcome == outcome
 
 
+def test_a_structured_output_is_not_taken_away_by_a_later_result_without_one() -> None:
+    given = result(structured_output={"n": 3})
+    assert read(lines(*WELL, given, result())).structured == '{"n":3}'
+    assert read(lines(*WELL, given, result(structured_output={"n": 4}))).structured == '{"n":4}'
+    assert read(lines(*WELL, given, result(is_error=True))).structured == ""
+
+
 def test_a_result_without_words_after_one_with_words_takes_none_away() -> None:
     said = read(lines(*WELL, assistant(call(2)), returned(2), result(result="")))
     assert said.text == "Done."

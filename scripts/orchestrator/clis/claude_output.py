@@ -74,7 +74,7 @@ class Reader:
         self._refusal: int | None = None
         self._trouble = ""
         self._session: str | None = None
-        self._words = ""
+        self._words = self._structured = ""
 
     def feed(self, raw: bytes) -> Sign | None:
         """Take in one line; what it tells about more than this attempt, where it does."""
@@ -127,7 +127,7 @@ class Reader:
             turns=self._turns,
             denials=tuple(self._denials),
             text=words,
-            structured=json_text(last.structured_output),
+            structured=self._structured if last.is_error is False else json_text(last.structured_output),
             cost_usd=sum(self._usage.models.values()) if cost is None else cost,
             own_cost_usd=self._usage.own_cost,
             models=self._usage.models,
@@ -170,6 +170,7 @@ class Reader:
         Turns, denials and what was used are each told of the time since the one before.
         """
         self._last, self._words = line, text(line.result) or self._words
+        self._structured = json_text(line.structured_output) or self._structured
         if (turns := whole(line.num_turns)) is not None:
             self._turns = (self._turns or 0) + turns
         for denial in dicts(line.permission_denials):
