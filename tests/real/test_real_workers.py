@@ -9,7 +9,7 @@ from threading import Event
 from typing import Any
 
 import pytest
-from api_answers import Answer, stalled, text, tool
+from api_answers import Answer, error, stalled, text, tool
 from api_requests import Request, Script
 from project import until
 from realclaude import MakeReal, RealProject
@@ -126,6 +126,19 @@ def test_a_run_that_is_stopped_goes_on_and_each_dollar_counts_once(real: MakeRea
     whole = last["total_cost_usd"] if "model_usage_since_last_result" in last else sum(costs)
     assert sum(costs) == pytest.approx(whole)
     assert costs[1] > 0
+
+
+def test_what_was_answered_before_a_refusal_is_not_asked_for_again(real: MakeReal) -> None:
+    write = tool("Write", file_path="out.txt", content="words")
+    project = real(turns(write, *[error(429, "slow down")] * 3, DONE))
+    project.plan(task(attempts=1, artifacts=["out.txt"]))
+
+    assert project.run().status == 0
+
+    assert project.outcomes("T-01") == ["rate limited", "success"]
+    assert resumed(project, "T-01.2")
+    assert len(project.api.requests) == 5, "one to begin with, three that were refused, and one to end with"
+    assert "was interrupted from outside" in project.api.requests[-1].text
 
 
 def test_a_session_that_is_gone_is_followed_by_a_fresh_one_that_says_so(real: MakeReal) -> None:
