@@ -234,8 +234,7 @@ class Attempts:
             if now >= attempt.began + seconds(task.timeout):
                 self.stop(attempt, "timeout")
             elif works and task.idle_timeout and self._is_stalled(attempt, seconds(task.idle_timeout)):
-                said = attempt.reader.said()
-                attempt.lingers = said.ended and not said.is_error
+                attempt.lingers = attempt.reader.finished
                 self.stop(attempt, "stalled")
         return told
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from streams import INIT, SESSION, WELL, assistant, call, lines, result, returned, used
 
-from orchestrator.clis.claude_output import read, told
+from orchestrator.clis.claude_output import Reader, read, told
 from orchestrator.core.plan import Task
 from orchestrator.core.verdict import Ending, Evidence, Said, judge
 
@@ -206,6 +206,21 @@ def test_turns_are_counted_in_whole_numbers_however_they_are_written(
 def test_without_a_number_of_turns_the_model_must_have_answered(answered: bool, outcome: str) -> None:
     said = read(lines(INIT, *WELL[1 : 4 * answered], result(num_turns=None)))
     assert judge(Task(id="A", description="x"), Evidence(Ending(0), said)).outcome == outcome
+
+
+def test_a_worker_has_finished_until_it_is_called_again() -> None:
+    def finished(*said: dict[str, Any]) -> bool:
+        reader = Reader()
+        for raw in lines(*said):
+            reader.feed(raw)
+        return reader.finished
+
+    assert finished(*WELL)
+    assert finished(*WELL, {"type": "rate_limit_event"})
+    assert not finished(*WELL, assistant(call(2)))
+    assert not finished(*WELL, INIT)
+    assert not finished(*WELL, result(is_error=True))
+    assert finished(*WELL, assistant(call(2)), returned(2), result())
 
 
 def test_a_structured_output_is_not_taken_away_by_a_later_result_without_one() -> None:

@@ -55,6 +55,8 @@ _RETRIED: dict[int | None, Literal["rate limited", "overloaded", "refused"]] = {
 class Reader:
     """Takes in the output of one attempt. Lines that are not the program's own JSON are passed over.
 
+    `finished`: the last thing that it wrote was a result without an error, and it has not been called again since.
+
     Args:
         redact: takes the secrets out of a text before it is cut; half of one would not be found any more.
     """
@@ -75,12 +77,15 @@ class Reader:
         self._trouble = ""
         self._session: str | None = None
         self._words = self._structured = ""
+        self.finished = False
 
     def feed(self, raw: bytes) -> Sign | None:
         """Take in one line; what it tells about more than this attempt, where it does."""
         line = parse(raw)
         if line is None:
             return None
+        if line.type in ("assistant", "user", "result") or line.subtype == "init":
+            self.finished = line.type == "result" and line.is_error is False
         if line.type == "assistant":
             return self._assistant(line)
         if line.type == "user":
