@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
+from dispatched import given, options, said, worker
 from fakes import START, Act, Stage, plan, stream, task
 
-from orchestrator.clis import claude
 from orchestrator.core.events import (
     AttemptFinished,
     AttemptStarted,
@@ -19,31 +18,13 @@ from orchestrator.core.events import (
     RunFinished,
     TaskBlocked,
 )
-from orchestrator.core.plan import Limits, Task
+from orchestrator.core.plan import Limits
 from orchestrator.edges.inbox import Order, hand_in
 
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
-
-
-def worker(name: str, needs: str = "", **fields: Any) -> Task:
-    return task(name, needs, cli="claude", run="", description=f"Do {name}", **fields)
-
-
-def said(**fields: Any) -> Act:
-    """A worker whose last line is changed by `fields`."""
-    return Act(stdout=stream(**fields), exit=1 if fields.get("is_error") else 0)
-
-
-def options(stage: Stage, key: str) -> dict[str, str]:
-    argv = stage.processes.commands[key]
-    return dict(word[2:].partition("=")[::2] for word in argv if word.startswith("--"))
-
-
-def given(stage: Stage, key: str) -> str:
-    return Path(f"{stage.workspace.root}/attempts/{key}/prompt.md").read_text(encoding="utf-8")
 
 
 def limited(until: float | None = None) -> Act:
@@ -343,50 +324,6 @@ def test_a_tasks_own_ceiling_is_not_paid_for_twice(stage: Stage) -> None:
     stage.processes.script = {"a": over}
     assert stage.play(plan(worker("a", budget_usd=1.0), limits=Limits(budget_usd=5.0))) == 1
     assert len(stage.happened(AttemptStarted)) == 1
-
-
-def test_files_changed_outside_of_writes_are_told_of(stage: Stage) -> None:
-    def wrote(name: str, path: str) -> bytes:
-        call = f'{{"type":"tool_use","id":"w","name":"Write","input":{{"file_path":"{path}"}}}}'
-        done = '{"type":"tool_result","tool_use_id":"w"}'
-        head = (
-            f'{{"type":"assistant","message":{{"content":[{call}]}}}}\n'
-            f'{{"type":"user","message":{{"content":[{done}]}}}}\n'
-        )
-        return head.encode() + stream(session_id=claude.session_id("r-1", name, 1))
-
-    stage.processes.script = {
-        "a": Act(stdout=wrote("a", f"{stage.project}/docs/a.md")),
-        "b.1": Act(stdout=wrote("b", f"{stage.project}/src/x.py")),
-    }  # fmt: skip
-    assert stage.play(plan(worker("a", writes=("docs/**",)), worker("b", writes=("notes/**",)))) == 0
-    reasons = {f"{e.task}.{e.attempt}": (e.outcome, e.reason) for e in stage.happened(AttemptFinished)}
-    assert reasons["a.1"] == ("success", "")
-    assert reasons["b.1"][0] == "unverified"
-    assert "src/x.py" in reasons["b.1"][1]
-    assert reasons["b.2"][0] == "success"
-    assert "src/x.py" in given(stage, "b.2")
-
-
-def test_what_a_command_changed_outside_of_writes_is_said(stage: Stage) -> None:
-    saves = {"keep.txt": "after", "docs.md": "mine"}
-    act = Act(stdout=stream(tools=1), saves=saves)
-    stage.processes.script = {"a": act, "b": act}
-    (stage.project / "keep.txt").write_text("before")
-    bash: dict[str, Any] = {"tools": ("Read", "Bash"), "writes": ("docs.md",)}
-    tasks = worker("a", **bash), worker("b", "a", tools=("Read", "Write"), writes=("docs.md",))
-    assert stage.play(plan(*tasks)) == 0
-    reasons = {event.task: event.reason for event in stage.happened(AttemptFinished)}
-    assert reasons == {"a": "although keep.txt changed meanwhile, outside of its writes", "b": ""}
-
-
-def test_nothing_is_said_of_changes_that_may_be_those_of_another(stage: Stage) -> None:
-    stage.processes.script = {
-        "a": Act(seconds=2, stdout=stream(tools=1)), "b": Act(seconds=1, saves={"keep.txt": "by b"}),
-    }  # fmt: skip
-    bash: dict[str, Any] = {"tools": ("Read", "Bash"), "writes": ("docs.md",)}
-    assert stage.play(plan(worker("a", **bash), task("b"))) == 0
-    assert {event.reason for event in stage.happened(AttemptFinished)} == {""}
 
 
 def test_the_result_of_a_task_with_a_schema_is_what_the_schema_asked_for(tmp_path: Path) -> None:

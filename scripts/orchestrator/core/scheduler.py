@@ -284,11 +284,7 @@ class Scheduler:
         return self.governor.hold(kind, reserve, left, self.memory, self._now)
 
     def _launch(self, task: TaskState, kind: str, places: int) -> float | None:
-        """Set apart what a worker may cost; the most that it may, in dollars.
-
-        Args:
-            places: how many can be launched now, this one included.
-        """
+        """Set apart what a worker may cost, one of `places` that can be launched now; returns the most, in dollars."""
         own, reserve, others = task.task.budget_usd, self._reserve(task.task), 0.0
         if self.budget is not None:
             soon = self._ready.count() + sum(1 for _, index in self._later if self._prefixes[index])
