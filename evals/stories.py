@@ -69,6 +69,7 @@ STORY: tuple[tuple[str | Answer, int | tuple[int, ...]], ...] = (
     ("orchestrate run --detach", 0),
     ("orchestrate wait --timeout 100s", 1),
     ("orchestrate status", 0),
+    ("orchestrate log T-05", 0),
     ("touch mended", 0),
     ("orchestrate retry T-05", 0),
     ("orchestrate run --detach", 0),
