@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from glob import glob
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,25 @@ def test_what_was_seen_is_kept_for_the_same_patterns_only(tmp_path: Path) -> Non
     data = artifacts.dump(["a"], seen)
     assert artifacts.load(data, ["a"]) == seen
     assert artifacts.load(data, ["b"]) is None
+
+
+def test_links_that_lead_upwards_are_not_followed_for_ever(tmp_path: Path) -> None:
+    for name in ("a/b", "c"):
+        (tmp_path / name).mkdir(parents=True)
+        for link in range(3):
+            (tmp_path / name / f"link-{link}").symlink_to(tmp_path)
+    (tmp_path / "a" / "b" / "out.txt").write_text("x")
+    assert artifacts.matching(str(tmp_path), ("**/out.txt", "**/**/*.txt", "a/**", "**/")) == ("a/b/out.txt",)
+    assert artifacts.matching(str(tmp_path), ("c/link-0/a/b/*.txt",)) == ("c/link-0/a/b/out.txt",)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["**", "**/*", "a/**/*.txt", "**/b/**", "*/**/out.txt", "**/b/*", "./a/b/**"]
+)
+def test_two_stars_stand_for_any_folders_and_none(tmp_path: Path, pattern: str) -> None:
+    (tmp_path / "a" / "b" / ".c").mkdir(parents=True)
+    for place in ("a/out.txt", "a/b/out.txt", "a/b/.c/out.txt"):
+        (tmp_path / place).write_text("x")
+    found = glob(pattern, root_dir=tmp_path, recursive=True, include_hidden=True)
+    expected = sorted({os.path.normpath(name) for name in found if (tmp_path / name).is_file()})
+    assert artifacts.matching(str(tmp_path), (pattern,)) == tuple(expected)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from glob import glob
 
 import msgspec
@@ -54,9 +54,30 @@ def matching(project: str, patterns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _matching(project: str, pattern: str) -> list[str]:
+    if pattern.endswith(("/", "/.")):
+        # That is a folder, which proves nothing.
+        return []
     root = os.path.realpath(project)
-    names = glob(pattern, root_dir=project, recursive=True, include_hidden=True)
+    parts = [part for part in pattern.split("/") if part not in ("", ".")]
+    names = {os.path.normpath(name) for name in _glob(project, parts)}
     return sorted(name for name in names if _is_work(name) and _is_inside(root, os.path.join(project, name)))
+
+
+def _glob(folder: str, parts: Sequence[str]) -> Iterator[str]:
+    """What matches below a folder. `**` goes into no linked folder: links that lead upwards would never end."""
+    if "**" not in parts:
+        yield from glob("/".join(parts), root_dir=folder, include_hidden=True)
+        return
+    at = parts.index("**")
+    begin, rest = parts[:at], parts[at + 1 :]
+    while rest[:1] == ["**"]:
+        rest = rest[1:]
+    for top in glob("/".join(begin), root_dir=folder, include_hidden=True) if begin else ("",):
+        for where, folders, files in os.walk(os.path.join(folder, top)):
+            folders[:] = [name for name in folders if name not in NOT_WORK]
+            inner = os.path.relpath(where, folder)
+            found = _glob(where, rest) if rest else files
+            yield from (os.path.join(inner, name) for name in found)
 
 
 def _is_work(name: str) -> bool:
