@@ -79,7 +79,7 @@ def steps(python: str, pytest_arguments: "list[str]") -> "list[tuple[str, list[s
     """Name and command of each step."""
     folders = [name for name in CHECKED_FOLDERS if (ROOT / name).is_dir()]
     lonely = [python, str(ROOT / "tests" / "lonely.py")]
-    pytest = [python, "-m", "pytest", *(pytest_arguments or ["-n", "3", "--dist", "loadgroup"])]
+    pytest = [python, "-m", "pytest", *(pytest_arguments or ["-n", "4", "--dist", "loadgroup"])]
     return [
         ("pytest", [*lonely, *pytest]),
         ("ruff check", [python, "-m", "ruff", "check", "."]),

@@ -73,7 +73,7 @@ def test_it_makes_an_environment_and_runs_every_step_from_the_repository(machine
     assert done.status == 0, done.stderr
     assert said(done) == f"check: installing the packages it needs, once, in {root / '.venv'}\n"
     assert [line for line in done.stdout.splitlines() if line.startswith(str(root))] == [
-        f"{root} -n 3 --dist loadgroup",
+        f"{root} -n 4 --dist loadgroup",
         f"{root} check .",
         f"{root} format --check .",
         f"{root} scripts tests",

@@ -127,7 +127,6 @@ def test_what_a_hostile_worker_reports_is_bounded_and_fenced_in_the_planners_req
 # An API that does not answer
 
 
-@pytest.mark.oldest
 def test_an_api_that_cannot_be_reached_is_waited_for_and_no_attempt_is_used_up(real: MakeReal) -> None:
     project = real(error(500))
     with socket.socket() as free:
@@ -153,7 +152,6 @@ def test_an_api_that_cannot_be_reached_is_waited_for_and_no_attempt_is_used_up(r
     ]
 
 
-@pytest.mark.oldest
 def test_a_planning_call_at_a_usage_limit_waits_for_the_reset_and_is_made_once_more(real: MakeReal) -> None:
     resets: list[int] = []
     plain = script(loop(FOUND))
