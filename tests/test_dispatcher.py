@@ -294,7 +294,7 @@ def test_the_last_attempt_that_counts_uses_the_fallback_model(folder: Path) -> N
 
 
 def test_views_are_refreshed_at_most_once_a_second(folder: Path) -> None:
-    stage = Stage(folder, {f"T-{n}": Act(0.01) for n in range(200)})
+    stage = Stage(folder, {f"T-{n}": Act(0.02) for n in range(200)})
     stage.play(plan(*(task(f"T-{n}") for n in range(200)), limits=Limits(parallelism=1)))
     assert 1 <= stage.views.refreshed <= 3
 

@@ -13,8 +13,11 @@ VIEW_INTERVAL = 1.0
 VIEW_SHARE = 0.05
 """Views are refreshed at most once a second and for at most a twentieth of the time."""
 
-PREVIEW_AFTER = 2.0
-"""Seconds of a run until what its later workers will be given is written down: before, nobody can have looked."""
+FIRST_VIEW = 2.0
+"""Seconds of a run until its views are first written, with what its later workers will be given.
+
+Before, nobody can have looked; and the first workers come before the first look at them.
+"""
 
 
 def complaints(*writes: Callable[[], object]) -> list[str]:
@@ -46,9 +49,7 @@ class Refresher:
         self._state = state
         self._views = views
         self._clock = clock
-        # Not at once: the first workers come before the first look at them.
-        self._refresh_at = clock() + VIEW_INTERVAL
-        self._preview_at: float | None = clock() + PREVIEW_AFTER
+        self._refresh_at = clock() + FIRST_VIEW
         self._viewed = -1
 
     def refresh(self) -> None:
@@ -58,8 +59,7 @@ class Refresher:
             return
         # A template that is wrong is told of at the end: a view is not worth a run.
         at = datetime.fromtimestamp(now, UTC)
-        if self._preview_at is not None and now >= self._preview_at:
-            self._preview_at = None
+        if self._viewed < 0:
             complaints(lambda: self._views.preview(self._state))
         complaints(lambda: self._views.refresh(self._state, at))
         self._viewed = self._state.seq
