@@ -304,6 +304,21 @@ def test_stopping_one_attempt_leaves_the_others_alone(table: Processes, tmp_path
     assert end_of(table).key == other.key
 
 
+@pytest.mark.parametrize("drift", [None, 1, -3])
+def test_the_start_that_is_noted_is_the_one_of_the_process_table(tmp_path: Path, drift: int | None) -> None:
+    ticks = processtree.ticks_now if drift is None else lambda: processtree.ticks_now() + drift
+    table = Processes(os.environ, ticks=ticks)
+    noted, known = [], []
+    for number in range(12):
+        key, stdout = f"T-{number}.1", str(tmp_path / f"{number}")
+        table.start(key, key, ("/bin/sleep", "60"), {}, os.devnull, stdout, stdout, str(tmp_path / "pids"))
+        pid, start = processes.read_pid(str(tmp_path / "pids"), key, os.stat(stdout).st_ino) or (0, 0)
+        noted.append(start)
+        known.append(processtree.start_ticks(pid))
+        table.stop(key, "kill")
+    assert noted == known
+
+
 def test_a_watched_descriptor_ends_the_wait_once_for_each_byte(table: Processes) -> None:
     reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     table.watch(reader)

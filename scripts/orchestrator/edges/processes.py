@@ -29,6 +29,7 @@ from orchestrator.edges.processtree import (
     send,
     start_ticks,
     stop_now,
+    ticks_now,
 )
 
 GRACE_INTERRUPT = 3.0
@@ -78,11 +79,24 @@ class _Process:
 
 
 class Processes:
-    """All the processes of one dispatcher, by a key of its own; `clock` counts seconds and never jumps."""
+    """All the processes of one dispatcher, by a key of its own."""
 
-    def __init__(self, environment: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        clock: Callable[[], float] = time.monotonic,
+        ticks: Callable[[], int] = ticks_now,
+    ) -> None:
+        """Begin without any.
+
+        Args:
+            clock: counts seconds and never jumps.
+            ticks: what the kernel would note now as the start of a process; asked only where the two agree.
+        """
         self._environment = {**environment}
         self._clock = clock
+        self._ticks = ticks
+        self._ticks_agree: bool | None = None
         self._living: dict[str, _Process] = {}
         self._by_descriptor: dict[int, _Process] = {}
         self._stopping: dict[str, _Process] = {}
@@ -117,6 +131,7 @@ class Processes:
         try:
             fcntl.flock(output, fcntl.LOCK_EX)
             inode = os.fstat(output).st_ino
+            before = self._ticks()
             pid = os.posix_spawn(
                 argv[0],
                 argv,
@@ -134,12 +149,24 @@ class Processes:
             )
         finally:
             os.close(output)
-        ticks = start_ticks(pid) or 0
+        ticks = self._start_of(pid, before)
         if pid_file:
             # It lives: what is wrong here must not pass for a failure to start it, and its marker tells of it too.
             with suppress(OSError):
                 write_pid(pid_file, marker, inode, pid, ticks)
         self._take(_Process(key, marker, pid, ticks, True, stdout))
+
+    def _start_of(self, pid: int, before: int) -> int:
+        """The start time of a process that was just made, in ticks; 0 if it is gone already.
+
+        Where no tick fell between, the clock tells it in a hundredth of the time that the process table takes.
+        """
+        if self._ticks_agree and self._ticks() == before:
+            return before
+        known = start_ticks(pid) or 0
+        if self._ticks_agree is None and known and self._ticks() == before:
+            self._ticks_agree = known == before
+        return known
 
     def adopt(self, key: str, marker: str, stdout: str, pid_file: str, *, over: bool = False) -> bool:
         """Take over an attempt of a dispatcher that is gone, if it still lives.
@@ -155,10 +182,12 @@ class Processes:
             inode = os.stat(stdout).st_ino
             known = read_pid(pid_file, marker, inode)
             pid, ticks = known or find_leader(marker) or (0, 0)
-            if pid and start_ticks(pid) == ticks:
-                process = _Process(key, marker, pid, ticks, False, stdout)
+            seen = start_ticks(pid) if pid else None
+            # A tick apart: no pid comes round in so short a time, and the clock may have been rounded otherwise.
+            if seen is not None and abs(seen - ticks) <= 1:
+                process = _Process(key, marker, pid, seen, False, stdout)
                 if not known:
-                    write_pid(pid_file, marker, inode, pid, ticks)
+                    write_pid(pid_file, marker, inode, pid, seen)
                 if self._take(process):
                     return True
             if pid or self._clock() > until:

@@ -79,6 +79,16 @@ def start_ticks(pid: int) -> int | None:
     return None if fields[0] in b"ZX" else int(fields[19])
 
 
+def ticks_now() -> int:
+    """What the kernel notes as the start of a process that is made at this moment, as `start_ticks` gives it; or -1.
+
+    Linux rounds the same clock down to ticks (`fs/proc/array.c`, `nsec_to_clock_t` of the boot time).
+    """
+    if not sys.platform.startswith("linux"):
+        return -1
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK") // 10**9
+
+
 def _read(path: str) -> bytes:
     """A small file of the kernel's, at half the cost of a file object: this is done at every launch."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
