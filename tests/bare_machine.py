@@ -82,7 +82,8 @@ class BareMachine:
     def remove_pip(self) -> None:
         """As on Debian without the package python3-venv."""
         (folder,) = self.python.parent.parent.glob("lib/python*/site-packages")
-        (folder / "sitecustomize.py").write_text("import sys\nsys.modules['ensurepip'] = None\n")
+        # No `sitecustomize`: Debian's own comes first.
+        (folder / "without_pip.pth").write_text("import sys; sys.modules['ensurepip'] = None\n")
 
     def environment(self, **more: str) -> dict[str, str]:
         """All environment variables of a command, `more` included."""
