@@ -56,7 +56,7 @@ def test_what_a_session_leaves_running_is_stopped() -> None:
         there.plan(shell("T-01", HOLD), name=".orchestrator/plan.yaml")
         sessions.play(case, there.claude, there.folder, there.environment, trying.UNPAID)
 
-        assert there.events("RunFinished")[-1]["reason"]
+        until(lambda: there.events("RunFinished"), "the end of the run")
         until(lambda: not there.living(), "the end of the task")
 
 
