@@ -44,7 +44,7 @@ def test_a_variable_with_the_name_of_a_secret_is_one(name: str) -> None:
         ("SSH_AUTH_SOCK", "/private/tmp/com.apple.launchd.A1b2C3d4E5/Listeners"),
         ("GOOGLE_APPLICATION_CREDENTIALS", "~/keys/project-4711.json"),
         ("SSL_KEY", "C:\\certs\\server4711.pem"),
-        ("PWD", "/work/0123456789abcdef0123456789abcdef/project"),
+        ("PWD", "/srv/0123456789abcdef0123456789abcdef/project"),
         ("GPG_KEY", "A035C8C19219BA821ECEA86B64E628F8D684696D"),
         ("STRIPE_PUBLIC_KEY", "pk_live_0123456789abcdef"),
         ("AWS_ACCESS_KEY_ID", "key-of-mine-4711"),
