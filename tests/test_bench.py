@@ -135,19 +135,19 @@ def test_a_command_is_metered_by_itself_and_not_with_the_one_that_measures(tmp_p
     assert spent.exit == 0
 
 
+def measured(folder: Path, program: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A command of the measurements, typed in `folder`, where its own folders are made too."""
+    variables = {**os.environ, "TMPDIR": str(folder)}
+    command = [sys.executable, str(program), *words]
+    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.real
 def test_one_group_runs_from_anywhere_and_cleans_up(tmp_path: Path) -> None:
     figures, temporary = tmp_path / "figures.json", tmp_path / "temporary"
     temporary.mkdir()
 
-    done = subprocess.run(
-        [sys.executable, str(MEASURE), "startup", "--quick", "--json", str(figures)],
-        cwd=tmp_path,
-        env={**os.environ, "TMPDIR": str(temporary)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = measured(temporary, MEASURE, "startup", "--quick", "--json", str(figures))
 
     assert done.returncode == 0, done.stdout + done.stderr
     document = json.loads(figures.read_text())
@@ -164,14 +164,7 @@ def test_one_group_runs_from_anywhere_and_cleans_up(tmp_path: Path) -> None:
 
 @pytest.mark.real
 def test_a_run_of_auto_that_is_killed_again_and_again_pays_nothing_twice(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(FAULTS), "--kind", "5", "--seed", "1", "--times", "1", "--jobs", "1"],
-        cwd=tmp_path,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = measured(tmp_path, FAULTS, "--kind", "5", "--seed", "1", "--times", "1", "--jobs", "1")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.match(r"5 +kill -9 in runs of auto: [1-8] faults in 1 runs, 0 failures", done.stdout)
@@ -247,14 +240,7 @@ def test_the_cpu_of_a_process_is_told_apart_from_that_of_its_children() -> None:
 def test_the_groups_of_real_workers_measure_what_they_say(tmp_path: Path) -> None:
     groups = ("prefix", "caching", "storm", "limit", "launches")
 
-    done = subprocess.run(
-        [sys.executable, str(MEASURE), *groups, "--quick", "--json", str(tmp_path / "figures.json")],
-        cwd=tmp_path,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = measured(tmp_path, MEASURE, *groups, "--quick", "--json", str(tmp_path / "figures.json"))
 
     assert done.returncode == 0, done.stdout + done.stderr
     document = json.loads((tmp_path / "figures.json").read_text())

@@ -14,12 +14,17 @@ from orchestrator.edges.inbox import Order
 pytestmark = pytest.mark.real
 
 
-def test_what_was_handed_in_is_judged_after_kill_9(project: Project) -> None:
+def killed_while_checking(project: Project) -> None:
+    """A `finish` of the one task is killed while a check of its work runs."""
     plan(project, session("A", verify=[f'echo checking >> "$STANDIN_LEDGER"; {HOLD}']))
     project.do("start", "A")
     finish = project.start("finish", "A", "--result", hand_in(project))
     project.await_note("checking")
     project.kill(finish)
+
+
+def test_what_was_handed_in_is_judged_after_kill_9(project: Project) -> None:
+    killed_while_checking(project)
     assert project.statuses() == {"A": "running"}
     project.go()
 
@@ -56,11 +61,7 @@ def test_a_start_cut_off_between_journal_and_folder_is_made_good_before_anybody_
 
 
 def test_the_verdict_after_a_finish_that_was_killed_is_on_what_it_handed_in(project: Project) -> None:
-    plan(project, session("A", verify=[f'echo checking >> "$STANDIN_LEDGER"; {HOLD}']))
-    project.do("start", "A")
-    first = project.start("finish", "A", "--result", hand_in(project))
-    project.await_note("checking")
-    project.kill(first)
+    killed_while_checking(project)
     project.go()
 
     done = project.do("finish", "A", "--result", hand_in(project, "something newer"))

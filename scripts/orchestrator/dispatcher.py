@@ -263,7 +263,7 @@ class Dispatcher:
         for action in actions:
             match action:
                 case Launch():
-                    self._intend(self.state.by_id[action.task], action)
+                    self._intend(action)
                 case Skip(task=name, reason=reason):
                     self.record(TaskSkipped(**self.stamp(), task=name, reason=reason))
                 case Stop(reason=reason):
@@ -302,10 +302,13 @@ class Dispatcher:
         ):
             self.record(LaunchesPaused(**self.stamp(), reason=hold.reason, until=until))
 
-    def _intend(self, task: TaskState, launch: Launch) -> None:
-        name, number, cli = launch.task, launch.attempt, task.task.cli
-        known = {**self.stamp(), "session": self._attempts.session(task, number)}
-        self.record(AttemptStarted(**known, task=name, attempt=number, cli=cli, ceiling_usd=launch.ceiling))
+    def _intend(self, launch: Launch) -> None:
+        task, number = self.state.by_id[launch.task], launch.attempt
+        event = AttemptStarted(
+            **self.stamp(), task=launch.task, attempt=number, cli=task.task.cli,
+            session=self._attempts.session(task, number), ceiling_usd=launch.ceiling,
+        )  # fmt: skip
+        self.record(event)
         self._launching.append((task, launch.ceiling))
 
     def _launch(self) -> None:

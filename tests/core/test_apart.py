@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from itertools import combinations
 
 import pytest
+from counting import calls
 from fakes import plan, task
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -56,21 +55,6 @@ def test_no_more_overlaps_are_named_than_anyone_reads() -> None:
     assert (
         len(overlaps(*(task(f"T-{n}", writes=(f"out/{n}*", "log.txt")) for n in range(200)))) == MOST_OVERLAPS
     )
-
-
-def calls(act: Callable[[], object]) -> int:
-    count = 0
-
-    def note(_frame: object, what: str, _argument: object) -> None:
-        nonlocal count
-        count += what == "call"
-
-    sys.setprofile(note)
-    try:
-        act()
-    finally:
-        sys.setprofile(None)
-    return count
 
 
 @pytest.mark.parametrize("form", ["out/{}.txt", "out/{}/*.txt", "{}/**"])

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from counting import calls
 from fakes import START, Simulation, plan, task
 
 from orchestrator.core import events
@@ -256,22 +256,6 @@ def test_a_cancelled_task_at_the_head_of_its_lane_holds_nobody_up() -> None:
     simulation.tell(events.TaskCancelled, task="T-1")
     assert simulation.run().exit == 1
     assert simulation.launched == ["T-0", "T-2", "T-3"]
-
-
-def calls(act: Callable[[], object]) -> int:
-    """How many functions, Python's and C's, `act` calls."""
-    count = 0
-
-    def note(_frame: object, what: str, _argument: object) -> None:
-        nonlocal count
-        count += what in ("call", "c_call")
-
-    sys.setprofile(note)
-    try:
-        act()
-    finally:
-        sys.setprofile(None)
-    return count
 
 
 def test_a_thousand_tasks_that_write_one_file_are_cheap() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,3 +78,14 @@ def test_a_folder_that_cannot_be_read_hides_only_what_is_in_it(project: Path) ->
         assert found(project, lambda: (project / "keep.txt").unlink()) == ("keep.txt",)
     finally:
         (project / "src").chmod(0o755)
+
+
+def test_a_file_a_thousand_folders_deep_is_seen(project: Path) -> None:
+    folders = ["/".join(["d"] * depth) for depth in range(1, 1201)]
+    for folder in folders:
+        (project / folder).mkdir()
+    try:
+        assert found(project, (project / folders[-1] / "new").touch) == (f"{folders[-1]}/new",)
+    finally:
+        # What clears temporary folders away calls itself for each of them.
+        subprocess.run(["rm", "-rf", str(project / "d")], check=True)

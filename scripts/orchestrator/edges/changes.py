@@ -29,7 +29,7 @@ Seen = dict[str, tuple[int, ...]]
 def look(project: str) -> Seen | None:
     """The files as they are now; None where they are too many."""
     seen: Seen = {}
-    for name, known in _files(project, ""):
+    for name, known in _files(project):
         seen[name] = known
         if len(seen) > MOST_FILES:
             return None
@@ -45,19 +45,22 @@ def outside(before: Mapping[str, tuple[int, ...]], project: str, writes: Sequenc
     return tuple(name for name in changed if not covers(tuple(writes), name))[:MOST_NAMED]
 
 
-def _files(project: str, below: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    try:
-        entries = list(os.scandir(os.path.join(project, below)))
-    except OSError:
-        return
-    for entry in entries:
-        name = os.path.join(below, entry.name)
-        if entry.is_dir(follow_symlinks=False):
-            if entry.name not in BY_THE_WAY:
-                yield from _files(project, name)
-            continue
+def _files(project: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+    folders = [""]
+    while folders:
+        below = folders.pop()
         try:
-            known = entry.stat(follow_symlinks=False)
+            entries = list(os.scandir(os.path.join(project, below)))
         except OSError:
             continue
-        yield name, (known.st_ino, known.st_mode, known.st_size, known.st_mtime_ns)
+        for entry in entries:
+            name = os.path.join(below, entry.name)
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in BY_THE_WAY:
+                    folders.append(name)
+                continue
+            try:
+                known = entry.stat(follow_symlinks=False)
+            except OSError:
+                continue
+            yield name, (known.st_ino, known.st_mode, known.st_size, known.st_mtime_ns)

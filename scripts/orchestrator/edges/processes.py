@@ -91,7 +91,7 @@ class Processes:
 
         Args:
             clock: counts seconds and never jumps.
-            ticks: what the kernel would note now as the start of a process; asked only where the two agree.
+            ticks: what the kernel would note now as the start of a process; believed only where the two agree.
         """
         self._environment = {**environment}
         self._clock = clock
