@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from orchestrator.core.events import Listener
 from orchestrator.core.history import History
 from orchestrator.core.plan import Plan, Task
 from orchestrator.core.sameness import changes_work
-from orchestrator.core.spending import LEAST_CEILING, share
+from orchestrator.core.spending import shares
 from orchestrator.core.state import ENDED, RunState
 from orchestrator.core.text import dollars
 from orchestrator.core.workers import WorkerType
@@ -296,7 +296,9 @@ def dry_run(workspace: Workspace, asked: Asked, here: Path) -> int:
     left = [task for task in plan.tasks if _would_run(state, task, workers)]
     if not left:
         click.echo("nothing would run: all tasks have ended", err=True)
-    ceilings = _ceilings(plan, left, asked.options, state.cost_usd)
+    options, budget = asked.options, asked.options.budget or plan.limits.budget_usd
+    room = None if budget is None else budget - state.cost_usd
+    ceilings = shares(left, room, options.parallelism or plan.limits.parallelism)
     program = _program(asked.options, project) if any(task.cli == "claude" for task in left) else None
     for task in left:
         folder = workspace.attempt(task.id, 1)
@@ -313,21 +315,6 @@ def dry_run(workspace: Workspace, asked: Asked, here: Path) -> int:
         else:
             click.echo(f"{task.id}: done in a session, never launched")
     return 0
-
-
-def _ceilings(plan: Plan, left: Sequence[Task], options: Options, spent: float) -> dict[str, float]:
-    """Dollars for each of the tasks that start first; what the others get depends on what these leave."""
-    budget = options.budget or plan.limits.budget_usd
-    if budget is None:
-        return {}
-    names, room = {task.id for task in left}, budget - spent
-    first = [task for task in left if task.cli == "claude" and names.isdisjoint((*task.needs, *task.after))]
-    ceilings = dict.fromkeys((task.id for task in left), max(room, LEAST_CEILING))
-    first = first[: options.parallelism or plan.limits.parallelism]
-    for place, task in enumerate(first):
-        ceilings[task.id] = share(task.budget_usd, 0.0, room, len(first) - place)
-        room -= ceilings[task.id]
-    return ceilings
 
 
 def _would_run(state: RunState, task: Task, workers: Mapping[str, WorkerType]) -> bool:

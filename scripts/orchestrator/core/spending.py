@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
+
+from orchestrator.core.plan import Task
 
 LEAST_CEILING = 0.01
 """Dollars: a smaller ceiling would stop a worker before its first answer."""
@@ -57,3 +59,25 @@ def share(own: float | None, usual: float, left: float, beside: int) -> float:
     """
     left = max(left, LEAST_CEILING)
     return min(left, max(usual, left / beside) if own is None else own)
+
+
+def shares(tasks: Sequence[Task], left: float | None, places: int) -> dict[str, float]:
+    """The most that each of `tasks` may cost, in dollars, as far as it is known before anything has run.
+
+    Those that start first share what is left; what the others get depends on what these leave.
+
+    Args:
+        tasks: what is to be done.
+        left: what is left of the budget; None where there is none.
+        places: workers at a time.
+    """
+    if left is None:
+        return {}
+    names = {task.id for task in tasks}
+    first = [task for task in tasks if task.cli == "claude" and names.isdisjoint((*task.needs, *task.after))]
+    first = first[:places]
+    most = dict.fromkeys((task.id for task in tasks), max(left, LEAST_CEILING))
+    for place, task in enumerate(first):
+        most[task.id] = share(task.budget_usd, 0.0, left, len(first) - place)
+        left -= most[task.id]
+    return most
