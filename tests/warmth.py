@@ -42,7 +42,8 @@ class Command(subprocess.Popen[str]):
 
     def __init__(self, words: tuple[str, ...], folder: Path, environment: Mapping[str, str]) -> None:
         self.args, self.stdin, self.returncode = words, None, None
-        self._control, theirs = socket.socketpair()
+        # Pid and exit status stay two messages, also where both are there before the first is read.
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         out, err = os.pipe(), os.pipe()
         request = json.dumps({"words": words, "folder": str(folder), "environment": dict(environment)})
         server = _server(_read_at_start(environment))
@@ -101,7 +102,9 @@ class Command(subprocess.Popen[str]):
 
     def _told(self) -> int:
         told = self._control.recv(64)
-        assert told, self._server.communicate()[1]
+        assert told, (
+            "it did not tell the end" if self._server.poll() is None else self._server.communicate()[1]
+        )
         return int(told)
 
 
